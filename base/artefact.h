@@ -1,0 +1,216 @@
+// What the compiler and the runtime agree on: the plan (a flat list of launches), the kernel ABI,
+// the packed layouts and the sections of the ELF file. Plain data, little-endian,
+// position-independent. Both sides include this header and nothing else of each other. Bump
+// HONE_PLAN_VERSION when anything here changes meaning.
+//
+// Padding rule: every dimension of every tensor in memory is a multiple of HONE_PAD (64) elements.
+// Pads of weights hold zero; kernels write whole padded rows, so pads of activations are zero too,
+// and no kernel has a tail loop.
+//
+// Packed weights, logical shape (N, K), Np and Kp padded, R = HONE_TILE_ROWS, G = Kp / 64,
+// tile t = n / R, lane r = n % R, group g = k / 64, j = k % 64. Two planes per tensor: codes, then
+// (quantized formats) f16 scales at hone_packed_scale_offset, so that both are read as one
+// sequential stream per tile.
+//   f32 f16 bf16   element at ((t * Kp/16 + k/16) * R + r) * 16 + k % 16
+//   q8<64>         int8 at ((t * G + g) * R + r) * 64 + j;           w = code * scale
+//   nf4<64>        32 bytes at ((t * G + g) * R + r) * 32; byte b holds the code of j = b in its
+//                  low nibble, of j = b + 32 in its high one;       w = table[code] * scale
+//   scales         f16 at (t * G + g) * R + r
+// Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then G i32 sums of
+// the group's codes; x = code * scale; hone_row_bytes gives the stride.
+// Vectors (norm gains, biases): f32, padded.
+// KV cache, per layer: K then V, each (kv_heads, capacity, head_dim_padded) in f32 or f16,
+// head_dim_padded = head_dim rounded up to 16, pads zero.
+//
+// Thread rule: types and pure functions only.
+#ifndef HONE_BASE_ARTEFACT_H
+#define HONE_BASE_ARTEFACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  HONE_PLAN_MAGIC = 0x4e4c5048,  // "HPLN"
+  HONE_PLAN_VERSION = 1,
+  HONE_PAD = 64,
+  HONE_TILE_ROWS = 4,
+  HONE_GROUP = 64,
+  HONE_KERNEL_POINTERS = 8,
+  HONE_FLOW_LIMIT = 4,
+};
+
+#define HONE_SECTION_WEIGHTS \
+  ".hone.weights"  // page-aligned in the file, not loaded; mapped by the runtime
+#define HONE_SECTION_CHECKS   ".hone.checks"    // hone_checks_t; not loaded
+#define HONE_SECTION_MANIFEST ".hone.manifest"  // JSON; not loaded
+
+// Number formats as the runtime needs to know them (the compiler's table is ir/formats.def).
+typedef enum hone_storage {
+  HONE_F32,
+  HONE_F16,
+  HONE_BF16,
+  HONE_Q8,
+  HONE_NF4,
+  HONE_STORAGE_COUNT
+} hone_storage_t;
+
+static inline uint64_t hone_padded(uint64_t dimension) {
+  return (dimension + HONE_PAD - 1) / HONE_PAD * HONE_PAD;
+}
+
+// Bytes of the codes plane of an (N, K) packed weight.
+static inline uint64_t hone_packed_code_bytes(hone_storage_t storage, uint64_t N, uint64_t K) {
+  uint64_t count = hone_padded(N) * hone_padded(K);
+  switch (storage) {
+    case HONE_F32: return count * 4;
+    case HONE_F16:
+    case HONE_BF16: return count * 2;
+    case HONE_Q8: return count;
+    case HONE_NF4: return count / 2;
+    default: return 0;
+  }
+}
+
+static inline uint64_t hone_packed_scale_offset(hone_storage_t storage, uint64_t N, uint64_t K) {
+  return hone_packed_code_bytes(storage, N, K);  // a multiple of 64 by the padding rule
+}
+
+static inline uint64_t hone_packed_bytes(hone_storage_t storage, uint64_t N, uint64_t K) {
+  uint64_t scales = storage == HONE_Q8 || storage == HONE_NF4
+                        ? hone_padded(N) * (hone_padded(K) / HONE_GROUP) * 2
+                        : 0;
+  return hone_packed_code_bytes(storage, N, K) + scales;
+}
+
+// Stride in bytes of one activation row of K elements; storage is HONE_F32 or HONE_Q8.
+static inline uint64_t hone_row_bytes(hone_storage_t storage, uint64_t K) {
+  uint64_t Kp = hone_padded(K);
+  if (storage == HONE_F32) return Kp * 4;
+  uint64_t bytes = Kp + Kp / HONE_GROUP * 8;
+  return (bytes + 63) / 64 * 64;
+}
+
+static inline uint32_t hone_head_padded(uint32_t head_dim) {
+  return (head_dim + 15) / 16 * 16;
+}
+
+// ---- kernels
+
+// One call does units [begin, end) of a launch; any split of the units among threads gives the same
+// bytes. What the pointers mean is fixed per family (codegen/families.def). A kernel works for
+// every M; families differ in speed.
+typedef struct hone_kernel_args {
+  void *ptr[HONE_KERNEL_POINTERS];
+  int64_t M;         // rows (tokens) in this step
+  int64_t position;  // tokens already in the KV cache before this step
+  int64_t capacity;  // rows the KV cache was allocated for
+  double scalar;     // family-specific (softmax: 1 / temperature)
+} hone_kernel_args_t;
+
+typedef void hone_kernel_fn(const hone_kernel_args_t *args, int64_t begin, int64_t end);
+
+// ---- plan
+
+typedef enum hone_space {
+  HONE_SPACE_NONE = 0,  // NULL pointer
+  HONE_SPACE_ARENA,     // offset into the session's arena; row r at + r * row_bytes
+  HONE_SPACE_WEIGHTS,   // offset into .hone.weights
+  HONE_SPACE_IDS,       // int32 token ids of this step
+  HONE_SPACE_ROPE,      // f32 (M, head_dim): cos of each pair, then sin; filled by the runtime
+  HONE_SPACE_KEYS,      // key cache of layer `offset`
+  HONE_SPACE_VALUES,    // value cache of layer `offset`
+  HONE_SPACE_LOGITS,    // f32 (M, vocab padded), the caller's or the session's logits rows
+} hone_space_t;
+
+typedef struct hone_operand {
+  uint32_t space;      // hone_space_t
+  uint32_t row_bytes;  // stride between rows for ARENA, IDS, ROPE, LOGITS
+  uint64_t offset;
+} hone_operand_t;
+
+// Which kernel for how many rows: entry i holds for M < below[i]; the last one has below =
+// UINT32_MAX.
+typedef struct hone_flow {
+  uint32_t count;
+  uint32_t below[HONE_FLOW_LIMIT];
+  uint32_t kernel[HONE_FLOW_LIMIT];  // index into the image's kernel tables
+  // units = unit_count[i] * (unit_rows[i] ? ceil(M / unit_rows[i]) : 1)
+  uint32_t unit_count[HONE_FLOW_LIMIT];
+  uint32_t unit_rows[HONE_FLOW_LIMIT];
+} hone_flow_t;
+
+typedef struct hone_launch {
+  uint32_t name;  // offset into the plan's strings: "layers.3.attention/qkv"
+  uint32_t flow;  // index of a hone_flow_t
+  hone_operand_t operands[HONE_KERNEL_POINTERS];
+} hone_launch_t;
+
+typedef struct hone_tensor {
+  uint32_t name;           // offset into strings
+  uint32_t storage;        // hone_storage_t
+  uint64_t offset, bytes;  // in .hone.weights; offset is a multiple of 64
+  uint32_t N, K;           // logical; K == 1 for vectors
+} hone_tensor_t;
+
+typedef struct hone_kernel_info {
+  uint32_t name;  // offset into strings: identity, e.g. "gemm.nf4.q8 N=2048 K=2048 rows=4 tokens=4"
+  uint32_t family;  // offset into strings: "gemm"
+} hone_kernel_info_t;
+
+enum { HONE_PLAN_EOS_LIMIT = 16 };
+
+// The plan as it lies in .rodata: this header, then the arrays at the given byte offsets from its
+// start.
+typedef struct hone_plan {
+  uint32_t magic, version;
+  uint64_t bytes;  // whole plan
+  uint32_t vocab, width, layers, heads, kv_heads, head_dim,
+      context;  // context: largest position count
+  uint32_t
+      window;      // sliding attention window in tokens, 0 = none (information; baked into kernels)
+  uint32_t batch;  // largest M of a body step
+  uint32_t head_batch;     // largest M of a head step
+  uint32_t cache_storage;  // hone_storage_t of the KV cache: HONE_F32 or HONE_F16
+  int32_t bos;             // -1: none
+  uint32_t add_bos;        // prompts start with BOS
+  uint32_t eos_count;
+  int32_t eos[HONE_PLAN_EOS_LIMIT];
+  uint64_t arena_bytes;
+  uint64_t weight_bytes;  // size of .hone.weights
+  // Launches [0, body_count) run for every step of M <= batch rows; launches [body_count,
+  // launch_count) are the head: they run on rows whose logits are wanted, M <= head_batch, with
+  // `head_input` as first operand of the first head launch advanced by (first wanted row *
+  // row_bytes).
+  uint32_t body_count, launch_count;
+  uint32_t flow_count, tensor_count, kernel_count;
+  uint32_t argmax_flow, softmax_flow;  // see families.def
+  uint32_t rope_count;                 // head_dim / 2 inverse frequencies
+  float rope_scale;                    // factor on cos and sin (1 for llama)
+  uint32_t reserved;
+  uint64_t launches, flows, tensors, kernels, rope,
+      strings;           // byte offsets; rope: double[rope_count]
+  uint64_t family_name;  // string offset: "llama"
+} hone_plan_t;
+
+// The symbol `hone_image` that a compiled model defines.
+typedef struct hone_image {
+  const hone_plan_t *plan;
+  const void *tokenizer;  // blob written by the compiler, read by runtime/tokenizer
+  uint64_t tokenizer_bytes;
+  uint32_t isa_count;
+  struct hone_image_isa {
+    const char *name;                // "avx512", "avx2": best first
+    hone_kernel_fn *const *kernels;  // plan->kernel_count entries
+  } isa[4];
+} hone_image_t;
+
+// .hone.checks: one XXH3 per tensor in the plan's order, of its bytes in .hone.weights.
+typedef struct hone_checks {
+  uint32_t magic;  // HONE_PLAN_MAGIC
+  uint32_t count;
+  uint64_t plan;       // hash of the plan blob
+  uint64_t tokenizer;  // hash of the tokenizer blob
+  uint64_t tensor[];
+} hone_checks_t;
+
+#endif

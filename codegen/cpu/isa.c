@@ -1,0 +1,40 @@
+// The table of instruction set levels, and what the host has. No code generation.
+#include "codegen/cpu/isa.h"
+
+#include <string.h>
+
+static const hone_cpu_isa_t levels[] = {
+#define ISA(name, ENUM, lanes, bytes, tokens_f32, tokens_q8, vnni, cpu, features, summary) \
+  {#name, lanes, bytes, tokens_f32, tokens_q8, vnni, "x86_64-unknown-linux-gnu", cpu, features, summary},
+#include "codegen/cpu/isa.def"
+#undef ISA
+};
+
+size_t hone_cpu_isa_count(void) { return HONE_CPU_ISA_COUNT; }
+
+const hone_cpu_isa_t *hone_cpu_isa_at(size_t index) {
+  return index < HONE_CPU_ISA_COUNT ? &levels[index] : NULL;
+}
+
+const hone_cpu_isa_t *hone_cpu_isa_find(const char *name) {
+  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++) {
+    if (strcmp(levels[i].name, name) == 0) return &levels[i];
+  }
+  return NULL;
+}
+
+bool hone_cpu_isa_present(const hone_cpu_isa_t *isa) {
+#if defined(__x86_64__)
+  bool base = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+              __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
+  if (isa == &levels[HONE_CPU_ISA_AVX2]) return base;
+  if (isa == &levels[HONE_CPU_ISA_AVX512]) {
+    return base && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+  }
+#else
+  (void)isa;
+#endif
+  return false;
+}

@@ -1,0 +1,171 @@
+// The one entry to the kernel families: checks a specification, opens the function and calls the family. The families
+// themselves are in kernels/.
+#include "codegen/cpu/kernel_emit.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "codegen/cpu/kernels/kernels_internal.h"
+
+enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64 };
+
+// ---- operands
+static ir_value_t argument(kernel_t *k, ir_type_t type, size_t offset) {
+  ir_value_t at = ir_advance(k->b, k->args, (int64_t)offset);
+  return ir_load(k->b, type, at, 0);
+}
+
+ir_value_t kernel_pointer(kernel_t *k, int index) {
+  return argument(k, ir_pointer(k->b), offsetof(hone_kernel_args_t, ptr) + (size_t)index * sizeof(void *));
+}
+
+ir_value_t kernel_M(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, M)); }
+ir_value_t kernel_position(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, position)); }
+ir_value_t kernel_capacity(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, capacity)); }
+
+ir_value_t kernel_scalar(kernel_t *k) {
+  ir_value_t wide = argument(k, ir_type(k->b, IR_REAL64), offsetof(hone_kernel_args_t, scalar));
+  return ir_cast(k->b, truncf, k->real, wide);
+}
+
+ir_value_t kernel_times(kernel_t *k, ir_value_t x, int64_t factor) {
+  if (factor == 1) return x;
+  ir_value_t constant = ir_i64(k->b, factor);
+  return ir_op(k->b, muli, x, constant);
+}
+
+ir_value_t kernel_plus(kernel_t *k, ir_value_t x, int64_t term) {
+  if (term == 0) return x;
+  ir_value_t constant = ir_i64(k->b, term);
+  return ir_op(k->b, addi, x, constant);
+}
+
+ir_value_t kernel_at(kernel_t *k, ir_value_t base, ir_value_t index, int64_t stride_bytes) {
+  ir_value_t bytes = kernel_times(k, index, stride_bytes);
+  return ir_offset(k->b, base, bytes);
+}
+
+// ---- checks
+static const char *storage_name(hone_storage_t storage) {
+  static const char *const names[] = {"f32", "f16", "bf16", "q8", "nf4"};
+  return (unsigned)storage < HONE_STORAGE_COUNT ? names[storage] : "unknown";
+}
+
+static bool refuse(const hone_kernel_spec_t *spec, const char *what, hone_status_t *status) {
+  return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s", hone_family_name(spec->family), what);
+}
+
+static bool check_dimension(const hone_kernel_spec_t *spec, const char *name, uint32_t value, hone_status_t *status) {
+  if (value >= 1 && value <= DIMENSION_LIMIT) return true;
+  return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s = %u: it must be in 1..%d",
+                   hone_family_name(spec->family), name, value, DIMENSION_LIMIT);
+}
+
+static bool check_weight(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!check_dimension(spec, "N", spec->N, status)) return false;
+  if ((unsigned)spec->weight >= HONE_STORAGE_COUNT) return refuse(spec, "this weight format", status);
+  return true;
+}
+
+static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!check_weight(spec, status)) return false;
+  bool scaled = spec->weight == HONE_Q8 || spec->weight == HONE_NF4;
+  if (spec->input != HONE_F32 && !(spec->input == HONE_Q8 && scaled)) {
+    return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s weights with %s activations: use f32%s",
+                     hone_family_name(spec->family), storage_name(spec->weight), storage_name(spec->input),
+                     scaled ? " or q8" : "");
+  }
+  if (spec->glu && spec->N % 2 != 0) return refuse(spec, "glu with an odd number of weight rows", status);
+  if (spec->glu && spec->activation == HONE_ACTIVATION_NONE) return refuse(spec, "glu without activation", status);
+  return true;
+}
+
+static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!check_dimension(spec, "heads", spec->heads, status)) return false;
+  if (!check_dimension(spec, "kv_heads", spec->kv_heads, status)) return false;
+  if (spec->heads % spec->kv_heads != 0) return refuse(spec, "heads that kv_heads does not divide", status);
+  if (spec->head_dim < 2 || spec->head_dim > HEAD_LIMIT || spec->head_dim % 2 != 0) {
+    return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for head_dim = %u: it must be even and in 2..%d",
+                     hone_family_name(spec->family), spec->head_dim, HEAD_LIMIT);
+  }
+  // The whole row is addressed with 64-bit arithmetic, but a layout that large is a broken model.
+  if (((uint64_t)spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim > DIMENSION_LIMIT) {
+    return refuse(spec, "a qkv row that wide", status);
+  }
+  if (spec->cache != HONE_F32 && spec->cache != HONE_F16) return refuse(spec, "a cache that is not f32 or f16", status);
+  return true;
+}
+
+bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa, hone_status_t *status) {
+  (void)isa;  // the levels differ in speed only
+  if ((unsigned)spec->activation > HONE_ACTIVATION_GELU_TANH) return refuse(spec, "this activation", status);
+  switch (spec->family) {
+    case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_GEMM:
+      return check_dimension(spec, "K", spec->K, status) && check_linear(spec, status);
+    case HONE_FAMILY_EMBED:
+      return check_dimension(spec, "K", spec->K, status) && check_weight(spec, status);
+    case HONE_FAMILY_NORM:
+      if (!check_dimension(spec, "K", spec->K, status)) return false;
+      if (spec->output != HONE_F32 && spec->output != HONE_Q8) return refuse(spec, "this output format", status);
+      if (!isfinite(spec->epsilon) || spec->epsilon < 0) return refuse(spec, "a negative epsilon", status);
+      return true;
+    case HONE_FAMILY_ATTEND_PREFILL:
+      if (spec->tokens < 1 || spec->tokens > PREFILL_TOKENS_LIMIT) {
+        return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel attend_prefill for tokens = %u: it must be in 1..%d",
+                         spec->tokens, PREFILL_TOKENS_LIMIT);
+      }
+      return check_heads(spec, status);
+    case HONE_FAMILY_ATTEND_DECODE:
+    case HONE_FAMILY_ROPE_KV: return check_heads(spec, status);
+    case HONE_FAMILY_QUANTIZE:
+    case HONE_FAMILY_GLU:
+    case HONE_FAMILY_ADD:
+    case HONE_FAMILY_ARGMAX:
+    case HONE_FAMILY_SOFTMAX: return check_dimension(spec, "K", spec->K, status);
+    default: return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel family %d", (int)spec->family);
+  }
+}
+
+// ---- emission
+static void emit_family(kernel_t *k) {
+  switch (k->spec->family) {
+    case HONE_FAMILY_EMBED: emit_embed(k); break;
+    case HONE_FAMILY_NORM: emit_norm(k); break;
+    case HONE_FAMILY_QUANTIZE: emit_quantize(k); break;
+    case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_GEMM: emit_linear(k); break;
+    case HONE_FAMILY_ROPE_KV: emit_rope(k); break;
+    case HONE_FAMILY_ATTEND_DECODE:
+    case HONE_FAMILY_ATTEND_PREFILL: emit_attend(k); break;
+    case HONE_FAMILY_GLU: emit_glu(k); break;
+    case HONE_FAMILY_ADD: emit_add(k); break;
+    case HONE_FAMILY_ARGMAX: emit_argmax(k); break;
+    case HONE_FAMILY_SOFTMAX: emit_softmax(k); break;
+    case HONE_FAMILY_COUNT: break;
+  }
+}
+
+bool hone_cpu_kernel_emit(ir_builder_t *b, const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
+                          const char *symbol, hone_status_t *status) {
+  if (!hone_cpu_kernel_check(spec, isa, status)) return false;
+  kernel_t k = {.b = IR_AT(b), .spec = spec, .isa = isa, .lanes = (int)isa->lanes};
+  k.i8 = ir_type(b, IR_I8);
+  k.i32 = ir_type(b, IR_I32);
+  k.i64 = ir_type(b, IR_I64);
+  k.real = ir_type(b, IR_REAL32);
+  k.reals = ir_vector(b, IR_REAL32, isa->lanes);
+  k.words = ir_vector(b, IR_I32, isa->lanes);
+  ir_type_t types[] = {ir_pointer(b), k.i64, k.i64};
+  ir_value_t arguments[3] = {0};
+  ir_function_t function = ir_function_begin(b, symbol, types, 3, arguments);
+  k.args = arguments[0], k.begin = arguments[1], k.end = arguments[2];
+  k.zero = ir_i64(b, 0);
+  k.one = ir_i64(b, 1);
+  emit_family(&k);
+  ir_function_end(b, &function);
+  if (!ir_failed(b)) return true;
+  // The builder's status may be another one than ours, or the same.
+  if (status != b->status && b->status) *status = *b->status;
+  return hone_note(status, "while emitting kernel %s", symbol);
+}

@@ -1,0 +1,220 @@
+// The cpu target: x86-64 programs and libraries. Every instruction set level of isa.def is built into one artefact; the
+// runtime picks the best one the machine has.
+//
+// The ELF code is linked at the start of the weights phase, so that packed weights stream straight into the output behind
+// it; the link phase then writes checksums, manifest and section headers, and makes the output appear.
+#include <mlir-c/BuiltinAttributes.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "codegen/cpu/object.h"
+#include "codegen/link/link.h"
+#include "codegen/target.h"
+#include "passes/pipeline.h"
+
+enum { PAGE_BYTES = 4096, PREFILL_TOKENS = 4 };
+
+typedef struct cpu_state {
+  hone_arena_t *arena;
+  hone_draft_t draft;
+  hone_buffer_t plan;
+  hone_buffer_t objects[HONE_CPU_ISA_COUNT + 1];  // kernels per ISA, then the image
+  char *scratch;
+  hone_output_t *output;
+  hone_elf_writer_t *writer;
+  uint64_t *hashes;
+} cpu_state_t;
+
+// ---- phase dataflow
+
+// Decode reads each weight once whatever the family; from 2 rows on gemm reads a weight once per block of rows where gemv
+// reads it once per row. So gemv is used for one row only. Attention: a tile of rows shares the keys it reads.
+static const char *choose(ir_op_kind_t kind) {
+  switch (kind) {
+    case IR_OP_LINEAR: return "gemv unroll=2 < 2, gemm";
+    case IR_OP_ATTEND_PACKED: return "attend_decode < 2, attend_prefill tokens=4";
+    case IR_OP_EMBED: return "embed";
+    case IR_OP_NORM: return "norm";
+    case IR_OP_QUANTIZE: return "quantize";
+    case IR_OP_GLU: return "glu";
+    case IR_OP_ADD: return "add";
+    default: return NULL;
+  }
+}
+
+static void set_flow(MlirOperation op, const char *flow) {
+  MlirAttribute text = mlirStringAttrGet(mlirOperationGetContext(op), mlirStringRefCreateFromCString(flow));
+  mlirOperationSetAttributeByName(op, mlirStringRefCreateFromCString("hone.dataflow"), text);
+}
+
+static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
+  (void)status;
+  for (size_t i = 0; i < ir_block_count(&compile->model); i++) {
+    ir_block_t block;
+    if (!ir_block_at(&compile->model, i, &block)) continue;
+    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(block.function, 0));
+    MlirOperation op = mlirBlockGetFirstOperation(body);
+    for (; !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
+      const char *flow = choose(ir_op_kind(op));
+      if (flow) set_flow(op, flow);
+    }
+  }
+  return true;
+}
+
+// ---- phase kernels
+
+static void close_state(void *data) {
+  cpu_state_t *state = data;
+  if (!state) return;
+  hone_output_destroy(state->output);
+  if (state->scratch) hone_scratch_remove(state->scratch);
+  hone_buffer_deinit(&state->plan);
+  for (size_t i = 0; i <= HONE_CPU_ISA_COUNT; i++) hone_buffer_deinit(&state->objects[i]);
+}
+
+static bool emits(const hone_compile_t *compile, const char *kind) {
+  return compile->options.emit && !strcmp(compile->options.emit, kind);
+}
+
+static const char *const *kernel_symbols(cpu_state_t *state, const char *isa) {
+  size_t count = state->draft.kernels.count;
+  const char **symbols = HONE_NEW_ARRAY(state->arena, const char *, count);
+  for (size_t i = 0; i < count; i++)
+    symbols[i] = hone_arena_format(state->arena, "hone_%s_%s_%zu", isa, hone_family_name(state->draft.kernels.items[i].spec.family), i);
+  return symbols;
+}
+
+static bool build_isa(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form, hone_buffer_t *out,
+                      hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  size_t count = state->draft.kernels.count;
+  const char *const *symbols = kernel_symbols(state, isa->name);
+  hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, count);
+  for (size_t i = 0; i < count; i++) kernels[i] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
+  return hone_cpu_object_build(compile->session, isa, kernels, count, form, out, status);
+}
+
+static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_status_t *status) {
+  hone_buffer_t text = {0};
+  hone_output_t *output = NULL;
+  bool ok = true;
+  for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++) {
+    hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";", hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
+    ok = build_isa(compile, hone_cpu_isa_at(i), form, &text, status);
+  }
+  ok = ok && hone_output_create(compile->options.output, 0644, &output, status) &&
+       hone_output_write(output, text.data, text.bytes, status) && hone_output_commit(output, status);
+  hone_output_destroy(output);
+  hone_buffer_deinit(&text);
+  return ok;
+}
+
+static bool build_image(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  hone_image_spec_t spec = {
+      .triple = hone_cpu_isa_at(0)->triple,
+      .plan = {state->plan.data, state->plan.bytes},
+      .tokenizer = {compile->tokenizer.data, compile->tokenizer.bytes},
+      .isa_count = hone_cpu_isa_count(),
+      .kernel_count = state->draft.kernels.count,
+  };
+  for (size_t i = 0; i < spec.isa_count; i++) {
+    spec.isa_names[i] = hone_cpu_isa_at(i)->name;
+    spec.symbols[i] = kernel_symbols(state, spec.isa_names[i]);
+  }
+  return hone_image_build(&spec, &state->objects[HONE_CPU_ISA_COUNT], status);
+}
+
+static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = HONE_NEW(compile->arena, cpu_state_t);
+  state->arena = compile->arena;
+  compile->target_state = state;
+  compile->target_state_close = close_state;
+  if (!hone_plan_lower(&compile->model, compile->options.cache, compile->arena, &state->draft, status)) return false;
+  hone_plan_serialise(&state->draft, compile->arena, &state->plan);
+  if (emits(compile, "llvm")) return write_text(compile, HONE_CPU_EMIT_LLVM, status);
+  if (emits(compile, "asm")) return write_text(compile, HONE_CPU_EMIT_ASM, status);
+  for (size_t i = 0; i < hone_cpu_isa_count(); i++)
+    if (!build_isa(compile, hone_cpu_isa_at(i), HONE_CPU_EMIT_OBJECT, &state->objects[i], status)) return false;
+  return build_image(compile, status);
+}
+
+// ---- phases weights and link
+
+static bool writes_artefact(const hone_compile_t *compile) { return emits(compile, "exe") || emits(compile, "lib"); }
+
+static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  const char *linked;
+  if (!writes_artefact(compile)) return true;
+  if (!compile->options.output) return hone_fail(status, HONE_INVALID, "no output: give -o OUT, or stop before the weights with --to kernels");
+  if (!hone_output_create(compile->options.output, 0755, &state->output, status)) return false;
+  if (!hone_scratch_create(compile->arena, &state->scratch, status)) return false;
+  hone_link_job_t link = {
+      .runtime_folder = compile->options.runtime_folder,
+      .scratch = state->scratch,
+      .name = hone_path_base(compile->options.output),
+      .objects = state->objects,
+      .object_count = HONE_CPU_ISA_COUNT + 1,
+      .is_library = emits(compile, "lib"),
+  };
+  if (!hone_link_run(&link, compile->arena, &linked, status)) return false;
+  if (!hone_elf_writer_create(linked, state->output, compile->arena, &state->writer, status)) return false;
+  state->hashes = HONE_NEW_ARRAY(compile->arena, uint64_t, state->draft.tensors.count);
+  hone_pack_job_t pack = {
+      .reader = compile->reader,
+      .source = compile->source,
+      .output = state->output,
+      .base = hone_elf_writer_reserve(state->writer, HONE_SECTION_WEIGHTS, state->draft.header.weight_bytes, PAGE_BYTES),
+      .items = state->draft.tensors.items,
+      .count = state->draft.tensors.count,
+      .threads = compile->options.threads,
+      .progress = compile->options.progress,
+  };
+  return hone_pack_run(&pack, state->hashes, status);
+}
+
+static bool write_checks(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  size_t count = state->draft.tensors.count, bytes = sizeof(hone_checks_t) + count * sizeof(uint64_t);
+  hone_checks_t *checks = hone_arena_alloc(compile->arena, bytes);
+  checks->magic = HONE_PLAN_MAGIC;
+  checks->count = (uint32_t)count;
+  checks->plan = hone_hash64(state->plan.data, state->plan.bytes);
+  if (compile->tokenizer.bytes) checks->tokenizer = hone_hash64(compile->tokenizer.data, compile->tokenizer.bytes);
+  memcpy(checks->tensor, state->hashes, count * sizeof(uint64_t));
+  uint64_t offset = hone_elf_writer_reserve(state->writer, HONE_SECTION_CHECKS, bytes, 8);
+  return hone_output_write_at(state->output, offset, checks, bytes, status);
+}
+
+static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  const char *names[HONE_CPU_ISA_COUNT];
+  hone_buffer_t text = {0};
+  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++) names[i] = hone_cpu_isa_at(i)->name;
+  hone_manifest_spec_t spec = {compile, &state->draft, state->hashes, HONE_CPU_ISA_COUNT, names};
+  hone_manifest_write(&spec, &text);
+  uint64_t offset = hone_elf_writer_reserve(state->writer, HONE_SECTION_MANIFEST, text.bytes, 1);
+  bool ok = hone_output_write_at(state->output, offset, text.data, text.bytes, status);
+  hone_buffer_deinit(&text);
+  return ok;
+}
+
+static bool link_artefact(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  if (!writes_artefact(compile)) return true;
+  if (!write_checks(compile, status) || !write_manifest(compile, status) || !hone_elf_writer_finish(state->writer, status) ||
+      !hone_output_commit(state->output, status))
+    return false;
+  return !emits(compile, "lib") || hone_header_write(compile->options.output, compile->arena, status);
+}
+
+const hone_target_t hone_target_cpu = {
+    .name = "cpu",
+    .summary = "x86-64 with AVX2 or AVX-512 (both in one artefact)",
+    .select_dataflow = select_dataflow,
+    .build_kernels = build_kernels,
+    .pack_weights = pack_weights,
+    .link = link_artefact,
+};

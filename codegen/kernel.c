@@ -1,0 +1,90 @@
+// Names of kernels and how their units are counted. No code generation.
+#include "codegen/kernel.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+typedef enum unit_kind { UNIT_tiles, UNIT_rows, UNIT_groups, UNIT_heads } unit_kind_t;
+
+static const struct {
+  const char *name;
+  unit_kind_t units;
+} families[] = {
+#define FAMILY(name, ENUM, operands, units, summary) {#name, UNIT_##units},
+#include "codegen/families.def"
+#undef FAMILY
+};
+
+static const char *const storages[] = {"f32", "f16", "bf16", "q8", "nf4"};
+static const char *const activations[] = {"none", "silu", "gelu_tanh"};
+
+const char *hone_family_name(hone_family_t family) {
+  return (unsigned)family < HONE_FAMILY_COUNT ? families[family].name : "unknown";
+}
+
+static const char *storage_name(hone_storage_t storage) {
+  return (unsigned)storage < HONE_STORAGE_COUNT ? storages[storage] : "unknown";
+}
+
+static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
+  hone_buffer_format(text, ".%s heads=%u kv_heads=%u head_dim=%u", storage_name(spec->cache), spec->heads,
+                     spec->kv_heads, spec->head_dim);
+  if (spec->family == HONE_FAMILY_ROPE_KV) return;
+  if (spec->window) hone_buffer_format(text, " window=%u", spec->window);
+  hone_buffer_format(text, " scale=%.9g", (double)spec->scale);
+}
+
+static const char *activation_name(uint8_t activation) { return activation < 3 ? activations[activation] : "unknown"; }
+
+static void describe_linear(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
+  hone_buffer_format(text, ".%s.%s N=%u K=%u", storage_name(spec->weight), storage_name(spec->input), spec->N, spec->K);
+  if (spec->bias) hone_buffer_text(text, " bias");
+  if (spec->glu) hone_buffer_format(text, " glu=%s", activation_name(spec->activation));
+  if (spec->residual) hone_buffer_text(text, " residual");
+}
+
+const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
+  hone_buffer_t text = {0};
+  hone_buffer_text(&text, hone_family_name(spec->family));
+  switch (spec->family) {
+    case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
+    case HONE_FAMILY_EMBED:
+      hone_buffer_format(&text, ".%s N=%u K=%u", storage_name(spec->weight), spec->N, spec->K);
+      break;
+    case HONE_FAMILY_NORM:
+      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K, (double)spec->epsilon);
+      break;
+    case HONE_FAMILY_ROPE_KV:
+    case HONE_FAMILY_ATTEND_DECODE:
+    case HONE_FAMILY_ATTEND_PREFILL: describe_heads(&text, spec); break;
+    case HONE_FAMILY_GLU:
+      hone_buffer_format(&text, " K=%u %s", spec->K, activation_name(spec->activation));
+      break;
+    default: hone_buffer_format(&text, " K=%u", spec->K); break;
+  }
+  if (spec->tokens) hone_buffer_format(&text, " tokens=%u", spec->tokens);
+  if (spec->unroll) hone_buffer_format(&text, " unroll=%u", spec->unroll);
+  char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
+  hone_buffer_deinit(&text);
+  return name;
+}
+
+void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count, uint32_t *out_unit_rows) {
+  *out_unit_count = 1;
+  *out_unit_rows = 1;
+  if ((unsigned)spec->family >= HONE_FAMILY_COUNT) return;
+  switch (families[spec->family].units) {
+    case UNIT_rows: break;
+    case UNIT_tiles:
+      *out_unit_count = (uint32_t)(hone_padded(spec->N) / HONE_TILE_ROWS);
+      *out_unit_rows = 0;
+      break;
+    case UNIT_groups: *out_unit_count = (uint32_t)(hone_padded(spec->K) / HONE_GROUP); break;
+    case UNIT_heads:
+      *out_unit_count = spec->kv_heads;
+      if (spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->tokens) *out_unit_rows = spec->tokens;
+      break;
+  }
+}

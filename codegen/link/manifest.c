@@ -1,0 +1,83 @@
+// The manifest: what went into an artefact, as JSON. No dates and no paths: the same input gives the same bytes anywhere.
+#include <inttypes.h>
+#include <llvm/Config/llvm-config.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "codegen/link/link.h"
+#include "passes/pipeline.h"
+
+static void write_model(hone_json_t *json, const hone_draft_t *draft) {
+  const hone_plan_t *plan = &draft->header;
+  hone_json_object_begin(json, "model");
+  hone_json_string(json, "family", draft->family);
+  const struct {
+    const char *name;
+    uint32_t value;
+  } fields[] = {{"vocab", plan->vocab},       {"width", plan->width},       {"layers", plan->layers},
+                {"heads", plan->heads},       {"kv_heads", plan->kv_heads}, {"head_dim", plan->head_dim},
+                {"context", plan->context},   {"window", plan->window},     {"batch", plan->batch},
+                {"head_batch", plan->head_batch}};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) hone_json_u64(json, fields[i].name, fields[i].value);
+  hone_json_string(json, "cache", hone_format_info((hone_storage_t)plan->cache_storage)->name);
+  hone_json_u64(json, "arena_bytes", plan->arena_bytes);
+  hone_json_u64(json, "weight_bytes", plan->weight_bytes);
+  hone_json_object_end(json);
+}
+
+static void write_options(hone_json_t *json, const hone_compile_options_t *options) {
+  hone_json_object_begin(json, "options");
+  hone_json_string(json, "weights", options->weights);
+  hone_json_string(json, "head", options->head);
+  hone_json_string(json, "acts", options->acts);
+  hone_json_string(json, "kv", options->cache);
+  hone_json_object_end(json);
+}
+
+static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
+  char text[24];
+  hone_json_array_begin(json, "tensors");
+  for (size_t i = 0; i < spec->draft->tensors.count; i++) {
+    const hone_pack_item_t *item = &spec->draft->tensors.items[i];
+    hone_format_t format = {item->storage, hone_format_info(item->storage)->grouped ? HONE_GROUP : 0};
+    hone_json_object_begin(json, NULL);
+    hone_json_string(json, "name", item->recipe.name);
+    hone_json_string(json, "format", hone_format_text(format, text));
+    hone_json_i64(json, "N", item->recipe.N);
+    hone_json_i64(json, "K", item->recipe.K);
+    hone_json_u64(json, "offset", item->offset);
+    hone_json_u64(json, "bytes", item->bytes);
+    snprintf(text, sizeof text, "%016" PRIx64, spec->hashes[i]);
+    hone_json_string(json, "xxh3", text);
+    hone_json_array_begin(json, "sources");
+    for (size_t s = 0; s < item->recipe.source_count; s++) hone_json_string(json, NULL, item->recipe.sources[s]);
+    hone_json_array_end(json);
+    hone_json_object_end(json);
+  }
+  hone_json_array_end(json);
+}
+
+void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
+  hone_json_t json = {.out = out};
+  hone_json_object_begin(&json, NULL);
+  hone_json_string(&json, "schema", "hone.artefact/1");
+  hone_json_u64(&json, "plan_version", HONE_PLAN_VERSION);
+  hone_json_string(&json, "llvm", LLVM_VERSION_STRING);
+  hone_json_string(&json, "target", spec->compile->target->name);
+  hone_json_array_begin(&json, "isas");
+  for (size_t i = 0; i < spec->isa_count; i++) hone_json_string(&json, NULL, spec->isa_names[i]);
+  hone_json_array_end(&json);
+  write_model(&json, spec->draft);
+  write_options(&json, &spec->compile->options);
+  hone_json_string(&json, "sources", hone_buffer_cstr(&spec->compile->manifest_sources));
+  write_tensors(&json, spec);
+  hone_json_array_begin(&json, "kernels");
+  for (size_t i = 0; i < spec->draft->kernels.count; i++) hone_json_string(&json, NULL, spec->draft->kernels.items[i].name);
+  hone_json_array_end(&json);
+  hone_json_array_begin(&json, "launches");
+  for (size_t i = 0; i < spec->draft->launches.count; i++)
+    hone_json_string(&json, NULL, spec->draft->launches.items[i].name);
+  hone_json_array_end(&json);
+  hone_json_object_end(&json);
+  hone_buffer_text(out, "\n");
+}

@@ -1,0 +1,69 @@
+// Rows of a recipe. Reading goes through the compile's tensor reader, which converts to f32 and rejects NaN and Inf.
+#include "codegen/pack/rows.h"
+
+#include <inttypes.h>
+
+static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status) {
+  const ir_recipe_t *recipe = rows->recipe;
+  const char *name = recipe->sources[index];
+  int64_t N = 0, K = 0;
+  hone_storage_t storage = HONE_F32;
+  if (!rows->reader->shape(rows->source, name, &N, &K, &storage, status))
+    return hone_note(status, "recipe %s: ", recipe->name);
+  if (K != recipe->K)
+    return hone_fail(status, HONE_INVALID, "recipe %s: tensor %s has %" PRId64 " columns, the recipe wants %" PRId64,
+                     recipe->name, name, K, recipe->K);
+  rows->source_rows[index] = N;
+  return true;
+}
+
+bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_recipe_t *recipe,
+                    hone_rows_t *out_rows, hone_status_t *status) {
+  hone_rows_t rows = {.reader = reader, .source = source, .recipe = recipe, .N = recipe->N, .K = recipe->K};
+  size_t count = recipe->source_count;
+  if (count == 0 || count > IR_SOURCE_LIMIT || (recipe->combine == IR_SINGLE && count != 1) ||
+      (recipe->combine == IR_INTERLEAVE && count != 2))
+    return hone_fail(status, HONE_INVALID, "recipe %s: %zu sources do not fit its combination", recipe->name, count);
+  int64_t total = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!check_source(&rows, i, status)) return false;
+    if (__builtin_add_overflow(total, rows.source_rows[i], &total))
+      return hone_fail(status, HONE_INVALID, "recipe %s: too many rows", recipe->name);
+  }
+  if (total != recipe->N)
+    return hone_fail(status, HONE_INVALID, "recipe %s: its sources have %" PRId64 " rows, the recipe wants %" PRId64,
+                     recipe->name, total, recipe->N);
+  if (recipe->combine == IR_INTERLEAVE && rows.source_rows[0] != rows.source_rows[1])
+    return hone_fail(status, HONE_INVALID,
+                     "recipe %s interleaves %s (%" PRId64 " rows) and %s (%" PRId64 " rows): they must be equal",
+                     recipe->name, recipe->sources[0], rows.source_rows[0], recipe->sources[1], rows.source_rows[1]);
+  *out_rows = rows;
+  return true;
+}
+
+static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, int64_t count, float *buffer,
+                        hone_status_t *status) {
+  if (rows->reader->read_rows(rows->source, rows->recipe->sources[index], first, count, buffer, status)) return true;
+  return hone_note(status, "recipe %s: ", rows->recipe->name);
+}
+
+bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer, hone_status_t *status) {
+  if (rows->recipe->combine == IR_INTERLEAVE) {
+    int64_t half = count / 2;
+    return read_source(rows, 0, first / 2, half, buffer, status) &&
+           read_source(rows, 1, first / 2, half, buffer + half * rows->K, status);
+  }
+  int64_t begin = 0;  // of the current source, in the recipe's rows
+  for (size_t i = 0; i < rows->recipe->source_count && count > 0; i++) {
+    int64_t end = begin + rows->source_rows[i];
+    int64_t part = end - first < count ? end - first : count;
+    if (part > 0) {
+      if (!read_source(rows, i, first - begin, part, buffer, status)) return false;
+      buffer += part * rows->K;
+      first += part;
+      count -= part;
+    }
+    begin = end;
+  }
+  return true;
+}

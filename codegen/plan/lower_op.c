@@ -1,0 +1,256 @@
+// Ops to launches: the kernel specification of each op and the meaning of its operands, in the order
+// of codegen/families.def. The families to choose from come from the attribute hone.dataflow.
+#include <inttypes.h>
+#include <string.h>
+
+#include "codegen/plan/plan_internal.h"
+
+// The families an op may choose from, as a set of bits.
+#define IN(family) (1u << HONE_FAMILY_##family)
+
+typedef struct flow_text {
+  hone_flow_choice_t choices[HONE_FLOW_LIMIT];
+  size_t count;
+} flow_text_t;
+
+static bool read_flow(hone_lower_t *lower, MlirOperation op, uint32_t families, flow_text_t *out) {
+  const char *text = ir_op_string(op, "hone.dataflow", lower->model->session);
+  if (!text)
+    return hone_fail(lower->status, HONE_INVALID,
+                     "no attribute hone.dataflow: the phase dataflow has not run");
+  if (!hone_flow_parse(text, out->choices, &out->count, lower->status)) return false;
+  for (size_t i = 0; i < out->count; i++) {
+    if (families & 1u << out->choices[i].family) continue;
+    return hone_fail(lower->status, HONE_INVALID, "dataflow '%s': family %s does not do this op",
+                     text, hone_family_name(out->choices[i].family));
+  }
+  return true;
+}
+
+typedef struct shape {
+  hone_storage_t storage;
+  int64_t rows, columns;
+} shape_t;
+
+static bool read_shape(hone_lower_t *lower, ir_value_t value, shape_t *out_shape) {
+  hone_format_t format;
+  if (!ir_value_shape(value, &format, &out_shape->rows, &out_shape->columns))
+    return hone_fail(lower->status, HONE_INVALID, "an operand is no tensor of a known format");
+  out_shape->storage = format.storage;
+  return true;
+}
+
+static bool expect_f32(hone_lower_t *lower, ir_value_t value, const char *what) {
+  shape_t shape;
+  if (!read_shape(lower, value, &shape)) return false;
+  if (shape.storage == HONE_F32) return true;
+  return hone_fail(lower->status, HONE_UNSUPPORTED, "%s must be f32, not %s", what,
+                   hone_format_info(shape.storage)->name);
+}
+
+// Launch of an op with one spec: flow from the attribute, the last operand is the result.
+static bool finish(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
+                   const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t count) {
+  flow_text_t flow;
+  uint32_t index;
+  if (!read_flow(lower, op, families, &flow)) return false;
+  if (!hone_lower_flow(lower, spec, flow.choices, flow.count, &index)) return false;
+  if (!hone_lower_result(lower, op, &operands[count - 1])) return false;
+  hone_lower_launch(lower, part, index, operands, count);
+  return true;
+}
+
+static bool lower_embed(hone_lower_t *lower, MlirOperation op) {
+  hone_operand_t operands[3];
+  shape_t weight;
+  if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
+  if (operands[0].space != HONE_SPACE_IDS)
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "only the model's token ids can be embedded");
+  if (!hone_lower_weight(lower, ir_op_operand(op, 1), &operands[1])) return false;
+  if (!read_shape(lower, ir_op_operand(op, 1), &weight)) return false;
+  hone_kernel_spec_t spec = {
+      .weight = weight.storage, .N = (uint32_t)weight.rows, .K = (uint32_t)weight.columns};
+  return finish(lower, op, "embed", IN(EMBED), &spec, operands, 3);
+}
+
+static bool lower_norm(hone_lower_t *lower, MlirOperation op) {
+  hone_operand_t operands[3];
+  shape_t x, out;
+  const char *kind = ir_op_string(op, "kind", lower->model->session);
+  if (!kind || strcmp(kind, "rms"))
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "norm kind '%s' has no kernel; use rms",
+                     kind ? kind : "");
+  if (!expect_f32(lower, ir_op_operand(op, 0), "the normed activation")) return false;
+  if (!read_shape(lower, ir_op_operand(op, 0), &x)) return false;
+  if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
+  if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
+  if (!hone_lower_weight(lower, ir_op_operand(op, 1), &operands[1])) return false;
+  hone_kernel_spec_t spec = {
+      .output = out.storage,
+      .K = (uint32_t)x.columns,
+      .epsilon = (float)ir_op_float(op, "epsilon", 0),
+  };
+  return finish(lower, op, "norm", IN(NORM), &spec, operands, 3);
+}
+
+static bool lower_quantize(hone_lower_t *lower, MlirOperation op) {
+  hone_operand_t operands[2];
+  shape_t out;
+  if (!expect_f32(lower, ir_op_operand(op, 0), "the quantized activation")) return false;
+  if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
+  if (out.storage != HONE_Q8)
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "activations can be quantized to q8 only");
+  if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
+  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns, .output = HONE_Q8};
+  return finish(lower, op, "quantize", IN(QUANTIZE), &spec, operands, 2);
+}
+
+static bool read_activation(hone_lower_t *lower, const char *name, uint8_t *out_activation) {
+  if (name && !strcmp(name, "silu")) {
+    *out_activation = HONE_ACTIVATION_SILU;
+  } else if (name && !strcmp(name, "gelu_tanh")) {
+    *out_activation = HONE_ACTIVATION_GELU_TANH;
+  } else {
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "activation '%s' has no kernel",
+                     name ? name : "");
+  }
+  return true;
+}
+
+static bool read_epilogue(hone_lower_t *lower, MlirOperation op, hone_kernel_spec_t *spec) {
+  const char *name = ir_op_string(op, "epilogue", lower->model->session);
+  if (!name || !strcmp(name, "none")) return true;
+  if (!hone_text_ends(name, "_glu"))
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "epilogue '%s' has no kernel", name);
+  const char *activation = hone_arena_strndup(lower->arena, name, strlen(name) - strlen("_glu"));
+  spec->glu = 1;
+  return read_activation(lower, activation, &spec->activation);
+}
+
+// "layers.3.attention.qkv" -> "qkv": what a launch of a linear is called within its block.
+static const char *last_part(const char *recipe) {
+  const char *dot = recipe ? strrchr(recipe, '.') : NULL;
+  return dot ? dot + 1 : recipe ? recipe : "linear";
+}
+
+static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
+  enum { X, WEIGHT, BIAS, RESIDUAL, OUT, COUNT };
+  hone_operand_t operands[COUNT] = {0};
+  shape_t x, weight;
+  ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
+  if (!read_shape(lower, ir_op_operand(op, X), &x)) return false;
+  if (!read_shape(lower, ir_op_operand(op, WEIGHT), &weight)) return false;
+  hone_kernel_spec_t spec = {
+      .weight = weight.storage,
+      .input = x.storage,
+      .N = (uint32_t)weight.rows,
+      .K = (uint32_t)weight.columns,
+      .bias = !ir_value_is_null(bias),
+      .residual = !ir_value_is_null(residual),
+  };
+  if (!read_epilogue(lower, op, &spec)) return false;
+  if (!hone_lower_operand(lower, ir_op_operand(op, X), &operands[X])) return false;
+  if (!hone_lower_weight(lower, ir_op_operand(op, WEIGHT), &operands[WEIGHT])) return false;
+  if (spec.bias && !hone_lower_weight(lower, bias, &operands[BIAS])) return false;
+  if (spec.residual && !expect_f32(lower, residual, "the residual")) return false;
+  if (spec.residual && !hone_lower_operand(lower, residual, &operands[RESIDUAL])) return false;
+  const char *recipe = ir_value_recipe(ir_op_operand(op, WEIGHT), lower->model->session);
+  return finish(lower, op, last_part(recipe), IN(GEMV) | IN(GEMM), &spec, operands, COUNT);
+}
+
+// All layers share head counts and rope: the plan has one cache shape and one table of frequencies.
+static bool note_attention(hone_lower_t *lower, const ir_attention_t *a) {
+  hone_plan_t *header = &lower->draft->header;
+  size_t count = (size_t)a->head_dim / 2;
+  if (!lower->rope_block) {
+    lower->rope_block = lower->block.name;
+    lower->draft->rope = a->frequencies;
+    header->rope_count = (uint32_t)count;
+    header->rope_scale = (float)a->rope_scale;
+    header->heads = (uint32_t)a->heads;
+    header->kv_heads = (uint32_t)a->kv_heads;
+    header->head_dim = (uint32_t)a->head_dim;
+    header->window = (uint32_t)a->window;
+    return true;
+  }
+  if (header->heads != a->heads || header->kv_heads != a->kv_heads ||
+      header->head_dim != a->head_dim)
+    return hone_fail(lower->status, HONE_UNSUPPORTED,
+                     "@%s has other head counts or another head size than @%s; they must be equal",
+                     lower->block.name, lower->rope_block);
+  if (header->rope_scale != (float)a->rope_scale ||
+      memcmp(lower->draft->rope, a->frequencies, count * sizeof *a->frequencies))
+    return hone_fail(lower->status, HONE_UNSUPPORTED,
+                     "@%s has other rope frequencies than @%s; layers must share them",
+                     lower->block.name, lower->rope_block);
+  return true;
+}
+
+// attend_packed -> rope_kv (rotates q in place, fills the cache), then attention over the cache.
+static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
+  ir_attention_t attention;
+  hone_operand_t qkv, out;
+  flow_text_t flow;
+  uint32_t rope_flow, attend_flow;
+  if (!ir_op_attention(op, lower->model->session, &attention) || !attention.frequencies)
+    return hone_fail(lower->status, HONE_INVALID, "its attributes are incomplete");
+  if (!note_attention(lower, &attention)) return false;
+  if (!expect_f32(lower, ir_op_operand(op, 0), "packed q, k and v")) return false;
+  if (!expect_f32(lower, mlirOperationGetResult(op, 0), "the result")) return false;
+  if (!hone_lower_operand(lower, ir_op_operand(op, 0), &qkv)) return false;
+  hone_kernel_spec_t spec = {
+      .heads = (uint32_t)attention.heads,
+      .kv_heads = (uint32_t)attention.kv_heads,
+      .head_dim = (uint32_t)attention.head_dim,
+      .cache = lower->cache,
+  };
+  const hone_flow_choice_t rope = {.family = HONE_FAMILY_ROPE_KV, .below = UINT32_MAX};
+  if (!hone_lower_flow(lower, &spec, &rope, 1, &rope_flow)) return false;
+  spec.window = (uint32_t)attention.window;
+  spec.scale = (float)attention.scale;
+  if (!read_flow(lower, op, IN(ATTEND_DECODE) | IN(ATTEND_PREFILL), &flow)) return false;
+  if (!hone_lower_flow(lower, &spec, flow.choices, flow.count, &attend_flow)) return false;
+  if (!hone_lower_result(lower, op, &out)) return false;
+  uint64_t layer = lower->draft->header.layers++;
+  hone_operand_t frequencies = {.space = HONE_SPACE_ROPE,
+                                .row_bytes = (uint32_t)(attention.head_dim * sizeof(float))};
+  hone_operand_t keys = {.space = HONE_SPACE_KEYS, .offset = layer};
+  hone_operand_t values = {.space = HONE_SPACE_VALUES, .offset = layer};
+  hone_lower_launch(lower, "rope_kv", rope_flow,
+                    (hone_operand_t[]){qkv, frequencies, keys, values}, 4);
+  hone_lower_launch(lower, "attend", attend_flow, (hone_operand_t[]){qkv, keys, values, out}, 4);
+  return true;
+}
+
+static bool lower_binary(hone_lower_t *lower, MlirOperation op, bool is_glu) {
+  hone_operand_t operands[3];
+  shape_t shape;
+  for (size_t i = 0; i < 2; i++) {
+    if (!expect_f32(lower, ir_op_operand(op, i), "an operand")) return false;
+    if (!hone_lower_operand(lower, ir_op_operand(op, i), &operands[i])) return false;
+  }
+  if (!read_shape(lower, ir_op_operand(op, 0), &shape)) return false;
+  hone_kernel_spec_t spec = {.K = (uint32_t)shape.columns};
+  if (!is_glu) return finish(lower, op, "add", IN(ADD), &spec, operands, 3);
+  const char *activation = ir_op_string(op, "activation", lower->model->session);
+  if (!read_activation(lower, activation, &spec.activation)) return false;
+  return finish(lower, op, "glu", IN(GLU), &spec, operands, 3);
+}
+
+bool hone_lower_op(hone_lower_t *lower, MlirOperation op) {
+  switch (ir_op_kind(op)) {
+    case IR_OP_EMBED: return lower_embed(lower, op);
+    case IR_OP_NORM: return lower_norm(lower, op);
+    case IR_OP_QUANTIZE: return lower_quantize(lower, op);
+    case IR_OP_LINEAR: return lower_linear(lower, op);
+    case IR_OP_ATTEND_PACKED: return lower_attend_packed(lower, op);
+    case IR_OP_GLU: return lower_binary(lower, op, true);
+    case IR_OP_ADD: return lower_binary(lower, op, false);
+    case IR_OP_ROPE:
+    case IR_OP_ATTEND:
+      return hone_fail(lower->status, HONE_UNSUPPORTED,
+                       "only packed attention has kernels: run the pass fuse (it needs q, k and v "
+                       "to be linears of one input, with weights of one format)");
+    default: return hone_fail(lower->status, HONE_UNSUPPORTED, "this op has no kernel family");
+  }
+}

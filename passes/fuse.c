@@ -1,0 +1,235 @@
+// Fuses ops so that fewer, larger kernels run: q/k/v into one linear and one packed attention, gate
+// and up into one linear with a gated epilogue, residual adds into the linear before them, norms
+// with the quantization after them. Needs: formats chosen (quantize, quantize-acts): only weights
+// of one format merge. Changes: ops, recipes (merged ones replace their parts). Keeps: the value of
+// every block up to the rounding of one addition.
+#include <string.h>
+
+#include "ir/simplify.h"
+#include "passes/pass_internal.h"
+
+typedef struct fuse {
+  ir_model_t *model;
+  const char *block;  // name, for messages
+  hone_status_t *status;
+} fuse_t;
+
+// ---- merged recipes
+
+// A linear whose inputs and weight can be merged with others': one source, no residual, no
+// epilogue.
+typedef struct part {
+  MlirOperation linear;
+  ir_recipe_t weight, bias;
+  bool has_bias;
+} part_t;
+
+static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
+  MlirOperation op = hone_value_owner(value);
+  if (ir_op_kind(op) != IR_OP_LINEAR || hone_value_uses(value) != 1) return false;
+  if (!ir_value_is_null(ir_op_operand(op, 3))) return false;
+  const char *epilogue = ir_op_string(op, "epilogue", f->model->session);
+  if (!epilogue || strcmp(epilogue, "none")) return false;
+  *part = (part_t){.linear = op, .has_bias = !ir_value_is_null(ir_op_operand(op, 2))};
+  hone_status_t ignored = {0};
+  const char *weight = ir_value_recipe(ir_op_operand(op, 1), f->model->session);
+  if (!weight || !ir_recipe_get(f->model, weight, &part->weight, &ignored)) return false;
+  if (!part->has_bias) return part->weight.combine == IR_SINGLE;
+  const char *bias = ir_value_recipe(ir_op_operand(op, 2), f->model->session);
+  return part->weight.combine == IR_SINGLE && bias &&
+         ir_recipe_get(f->model, bias, &part->bias, &ignored) && part->bias.combine == IR_SINGLE;
+}
+
+// Same input, same K and format of the weights.
+static bool parts_match(const part_t *a, const part_t *b) {
+  return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
+         a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format);
+}
+
+// "layers.0.attention.q" and "qkv" give "layers.0.attention.qkv", or "...qkv.2" if that is taken.
+static const char *merged_name(fuse_t *f, const char *first, const char *last) {
+  hone_arena_t *arena = ir_session_arena(f->model->session);
+  const char *dot = strrchr(first, '.');
+  size_t stem = dot ? (size_t)(dot - first) + 1 : 0;
+  const char *name = hone_arena_format(arena, "%.*s%s", (int)stem, first, last), *base = name;
+  ir_recipe_t taken;
+  hone_status_t ignored = {0};
+  for (int i = 2; ir_recipe_get(f->model, name, &taken, &ignored); i++)
+    name = hone_arena_format(arena, "%s.%d", base, i);
+  return name;
+}
+
+static const char *merge_recipes(fuse_t *f, const ir_recipe_t *const *recipes, size_t count,
+                                 ir_combine_t combine, const char *last) {
+  ir_recipe_t merged = *recipes[0];
+  merged.name = merged_name(f, recipes[0]->name, last);
+  merged.combine = combine;
+  merged.source_count = count;
+  for (size_t i = 1; i < count; i++) {
+    merged.sources[i] = recipes[i]->sources[0];
+    merged.N += recipes[i]->N;
+  }
+  ir_recipe_add(f->model, &merged);
+  return merged.name;
+}
+
+// linear(x, Wa), linear(x, Wb), ...  ->  linear(x, [Wa; Wb; ...]), emitted into the rewrite.
+static ir_value_t merge_parts(fuse_t *f, hone_rewrite_t *rewrite, const part_t *parts, size_t count,
+                              ir_combine_t combine, const char *last, ir_epilogue_t epilogue) {
+  const ir_recipe_t *weights[IR_SOURCE_LIMIT], *biases[IR_SOURCE_LIMIT];
+  for (size_t i = 0; i < count; i++) {
+    weights[i] = &parts[i].weight;
+    biases[i] = &parts[i].bias;
+  }
+  ir_builder_t *b = &rewrite->builder;
+  const char *name = merge_recipes(f, weights, count, combine, last);
+  ir_value_t x = ir_op_operand(parts[0].linear, 0), bias = {0}, none = {0};
+  ir_value_t weight = ir_weight(b, f->model, name);
+  if (parts[0].has_bias) {
+    const char *bias_last = hone_arena_format(ir_session_arena(f->model->session), "%s_bias", last);
+    const char *bias_name = merge_recipes(f, biases, count, combine, bias_last);
+    bias = ir_weight(b, f->model, bias_name);
+  }
+  return ir_linear(b, x, weight, bias, none, epilogue);
+}
+
+// ---- the rules; each looks at one op, and rewrites it if it fits; false means failed
+
+// rope of a linear, or the linear itself
+static ir_value_t behind_rope(ir_value_t value, MlirOperation *out_rope) {
+  MlirOperation op = hone_value_owner(value);
+  *out_rope = (MlirOperation){0};
+  if (ir_op_kind(op) != IR_OP_ROPE || hone_value_uses(value) != 1) return value;
+  *out_rope = op;
+  return ir_op_operand(op, 0);
+}
+
+static bool same_rope(MlirOperation a, MlirOperation b) {
+  static const char *const names[] = {"frequencies", "scale", "head_dim"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    MlirStringRef name = mlirStringRefCreateFromCString(names[i]);
+    if (!mlirAttributeEqual(mlirOperationGetAttributeByName(a, name),
+                            mlirOperationGetAttributeByName(b, name)))
+      return false;
+  }
+  return true;
+}
+
+// attend(rope(x Wq), rope(x Wk), x Wv)  ->  attend_packed(x [Wq; Wk; Wv])
+static bool fuse_attention(fuse_t *f, MlirOperation attend) {
+  part_t parts[3];
+  MlirOperation q_rope, k_rope;
+  ir_value_t q = behind_rope(ir_op_operand(attend, 0), &q_rope);
+  ir_value_t k = behind_rope(ir_op_operand(attend, 1), &k_rope), v = ir_op_operand(attend, 2);
+  if (mlirOperationIsNull(q_rope) || mlirOperationIsNull(k_rope) || !same_rope(q_rope, k_rope))
+    return true;
+  if (!read_part(f, q, &parts[0]) || !read_part(f, k, &parts[1]) || !read_part(f, v, &parts[2]))
+    return true;
+  if (!parts_match(&parts[0], &parts[1]) || !parts_match(&parts[0], &parts[2])) return true;
+  if (parts[0].has_bias != parts[1].has_bias || parts[0].has_bias != parts[2].has_bias)
+    return hone_fail(
+        f->status, HONE_UNSUPPORTED,
+        "@%s: some of q, k and v have a bias and some have none; give all or none a bias",
+        f->block);
+  ir_attention_t attention;
+  double scale = ir_op_float(q_rope, "scale", 1);
+  hone_rewrite_t rewrite;
+  hone_rewrite_begin(&rewrite, f->model, attend, f->status);
+  ir_value_t qkv = merge_parts(f, &rewrite, parts, 3, IR_CONCAT, "qkv", IR_EPILOGUE_NONE);
+  const double *frequencies = ir_op_frequencies(q_rope, f->model->session);
+  if (!frequencies || !ir_op_attention(attend, f->model->session, &attention))
+    return hone_fail(f->status, HONE_INTERNAL, "@%s: attention without its attributes", f->block);
+  attention.frequencies = frequencies;
+  attention.rope_scale = scale;
+  ir_value_t fused = ir_attend_packed(&rewrite.builder, qkv, &attention);
+  if (!hone_rewrite_end(&rewrite)) return false;
+  hone_op_replace(attend, fused);
+  return true;
+}
+
+// glu(x Wg, x Wu)  ->  glu-epilogue(x W), W's rows alternating between Wg and Wu
+static bool fuse_glu(fuse_t *f, MlirOperation glu) {
+  part_t parts[2];
+  if (!read_part(f, ir_op_operand(glu, 0), &parts[0]) ||
+      !read_part(f, ir_op_operand(glu, 1), &parts[1]))
+    return true;
+  if (!parts_match(&parts[0], &parts[1]) || parts[0].weight.N != parts[1].weight.N) return true;
+  if (parts[0].has_bias != parts[1].has_bias) return true;
+  const char *activation = ir_op_string(glu, "activation", f->model->session);
+  ir_epilogue_t epilogue = IR_EPILOGUE_SILU_GLU;
+  if (activation && !strcmp(activation, "gelu_tanh")) epilogue = IR_EPILOGUE_GELU_TANH_GLU;
+  hone_rewrite_t rewrite;
+  hone_rewrite_begin(&rewrite, f->model, glu, f->status);
+  ir_value_t fused = merge_parts(f, &rewrite, parts, 2, IR_INTERLEAVE, "gate_up", epilogue);
+  if (!hone_rewrite_end(&rewrite)) return false;
+  hone_op_replace(glu, fused);
+  return true;
+}
+
+// A linear that can take `other` as its residual.
+static bool takes_residual(ir_value_t value) {
+  MlirOperation op = hone_value_owner(value);
+  return ir_op_kind(op) == IR_OP_LINEAR && hone_value_uses(value) == 1 &&
+         ir_value_is_null(ir_op_operand(op, 3));
+}
+
+// add(r, x W) or add(x W, r)  ->  linear(x, W, residual r)
+static bool fuse_residual(fuse_t *f, MlirOperation add) {
+  ir_value_t a = ir_op_operand(add, 0), c = ir_op_operand(add, 1);
+  ir_value_t sum = takes_residual(c) ? c : a, residual = takes_residual(c) ? a : c;
+  if (!takes_residual(sum)) return true;
+  MlirOperation linear = hone_value_owner(sum);
+  const char *name = ir_op_string(linear, "epilogue", f->model->session);
+  ir_epilogue_t epilogue = IR_EPILOGUE_NONE;
+  if (name && !strcmp(name, "silu_glu")) epilogue = IR_EPILOGUE_SILU_GLU;
+  if (name && !strcmp(name, "gelu_tanh_glu")) epilogue = IR_EPILOGUE_GELU_TANH_GLU;
+  hone_rewrite_t rewrite;
+  hone_rewrite_begin(&rewrite, f->model, add, f->status);
+  ir_value_t x = ir_op_operand(linear, 0), weight = ir_op_operand(linear, 1),
+             bias = ir_op_operand(linear, 2);
+  ir_value_t fused = ir_linear(&rewrite.builder, x, weight, bias, residual, epilogue);
+  if (!hone_rewrite_end(&rewrite)) return false;
+  hone_op_replace(add, fused);
+  return true;
+}
+
+// quantize(norm(x, g))  ->  norm(x, g) with a quantized result, if nobody reads the f32 one
+static bool fuse_norm(fuse_t *f, MlirOperation quantize) {
+  ir_value_t value = ir_op_operand(quantize, 0);
+  MlirOperation norm = hone_value_owner(value);
+  if (ir_op_kind(norm) != IR_OP_NORM || hone_value_uses(value) != 1) return true;
+  hone_rewrite_t rewrite;
+  hone_rewrite_begin(&rewrite, f->model, quantize, f->status);
+  ir_value_t x = ir_op_operand(norm, 0), gain = ir_op_operand(norm, 1);
+  ir_value_t fused = ir_norm(&rewrite.builder, x, gain, ir_op_float(norm, "epsilon", 0));
+  if (!hone_rewrite_end(&rewrite)) return false;
+  mlirValueSetType(fused, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
+  hone_op_replace(quantize, fused);
+  return true;
+}
+
+static bool apply_rules(fuse_t *f, MlirOperation op) {
+  switch (ir_op_kind(op)) {
+    case IR_OP_ATTEND: return fuse_attention(f, op);
+    case IR_OP_GLU: return fuse_glu(f, op);
+    case IR_OP_ADD: return fuse_residual(f, op);
+    case IR_OP_QUANTIZE: return fuse_norm(f, op);
+    default: return true;
+  }
+}
+
+bool hone_pass_fuse(ir_model_t *model, const char *options, hone_status_t *status) {
+  (void)options;
+  for (size_t i = 0; i < ir_block_count(model); i++) {
+    ir_block_t block;
+    if (!ir_block_at(model, i, &block)) continue;
+    fuse_t f = {.model = model, .block = block.name, .status = status};
+    for (MlirOperation op = hone_block_first(&block), next; !mlirOperationIsNull(op); op = next) {
+      next = mlirOperationGetNextInBlock(op);  // a rule erases `op` and nothing after it
+      if (!apply_rules(&f, op)) return false;
+    }
+  }
+  ir_dce(model);
+  ir_recipes_prune(model);
+  return true;
+}

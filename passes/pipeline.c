@@ -1,0 +1,194 @@
+// The pipeline: ten phases in order. Reading `phases` below is reading the compiler's table of
+// contents.
+#include "passes/pipeline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+
+static bool run_import(hone_compile_t *compile, hone_status_t *status) {
+  return compile->import(compile, status);
+}
+
+static bool run_canonical(hone_compile_t *compile, hone_status_t *status) {
+  return hone_passes_run(&compile->model, "canonical", status);
+}
+
+// No pass of this version asks for statistics; those that will (importance-weighted quantizers,
+// sparsity) run the un-quantized model here, with taps.
+static bool run_calibrate(hone_compile_t *compile, hone_status_t *status) {
+  (void)compile, (void)status;
+  return true;
+}
+
+static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
+  const hone_compile_options_t *o = &compile->options;
+  const char *text = hone_arena_format(compile->arena, "quantize{%s%s %s%s},quantize-acts{%s%s}",
+                                       o->weights ? "weights=" : "", o->weights ? o->weights : "",
+                                       o->head ? "head=" : "", o->head ? o->head : "",
+                                       o->acts ? "acts=" : "", o->acts ? o->acts : "");
+  return hone_passes_run(&compile->model, text, status);
+}
+
+static bool run_fuse(hone_compile_t *compile, hone_status_t *status) {
+  return hone_passes_run(&compile->model, "fuse", status);
+}
+
+static bool run_dataflow(hone_compile_t *compile, hone_status_t *status) {
+  return compile->target->select_dataflow(compile, status) &&
+         ir_model_verify(&compile->model, status);
+}
+
+static bool run_memory(hone_compile_t *compile, hone_status_t *status) {
+  return hone_passes_run(&compile->model, "plan-memory", status);
+}
+
+static bool run_kernels(hone_compile_t *compile, hone_status_t *status) {
+  return compile->target->build_kernels(compile, status);
+}
+
+static bool run_weights(hone_compile_t *compile, hone_status_t *status) {
+  return compile->target->pack_weights(compile, status);
+}
+
+static bool run_link(hone_compile_t *compile, hone_status_t *status) {
+  return compile->target->link(compile, status);
+}
+
+static const hone_phase_t phases[] = {
+    {"import", "read the checkpoint or textual model", run_import},
+    {"canonical", "one form for what importers may write in several", run_canonical},
+    {"calibrate", "statistics from running text, for passes that ask for them", run_calibrate},
+    {"transform", "replace blocks, prune tokens, sparsify, quantize", run_transform},
+    {"fuse", "fewer, larger ops", run_fuse},
+    {"dataflow", "kernel families for every op and number of rows", run_dataflow},
+    {"memory", "a place for every activation", run_memory},
+    {"kernels", "code for every kernel", run_kernels},
+    {"weights", "quantize and pack the weights, tensor by tensor", run_weights},
+    {"link", "one artefact", run_link},
+};
+
+size_t hone_phase_count(void) {
+  return sizeof phases / sizeof *phases;
+}
+
+const hone_phase_t *hone_phase_at(size_t index) {
+  return &phases[index];
+}
+
+enum { LAST_IR_PHASE = 6 };  // after "memory" the IR does not change
+
+static bool find_phase(const char *name, size_t *out_index, hone_status_t *status) {
+  const char *names[sizeof phases / sizeof *phases];
+  for (size_t i = 0; i < hone_phase_count(); i++) {
+    names[i] = phases[i].name;
+    *out_index = i;
+    if (!strcmp(name, names[i])) return true;
+  }
+  const char *closest = hone_text_closest(name, names, hone_phase_count());
+  return hone_fail(status, HONE_INVALID, "unknown phase '%s'%s%s%s; see 'hone list phases'", name,
+                   closest ? "; did you mean '" : "", closest ? closest : "", closest ? "'?" : "");
+}
+
+// What --to, --dump and --emit mean for the walk over the phases.
+typedef struct walk {
+  size_t stop;              // last phase to run
+  const char *dump_folder;  // NULL: no dumps
+  size_t dump_first, dump_last;
+  bool emit_ir;
+} walk_t;
+
+static bool read_dump(hone_compile_t *compile, walk_t *walk, hone_status_t *status) {
+  const char *text = compile->options.dump;
+  if (!text) return true;
+  const char *colon = strchr(text, ':');
+  if (!colon || colon == text || !colon[1])
+    return hone_fail(status, HONE_INVALID, "--dump %s: PHASE:DIR or all:DIR is expected", text);
+  const char *name = hone_arena_strndup(compile->arena, text, (size_t)(colon - text));
+  walk->dump_folder = colon + 1;
+  walk->dump_last = LAST_IR_PHASE;
+  if (strcmp(name, "all")) {
+    if (!find_phase(name, &walk->dump_first, status)) return hone_note(status, "--dump");
+    if (walk->dump_first > LAST_IR_PHASE)
+      return hone_fail(status, HONE_INVALID,
+                       "--dump %s: the IR does not change after phase %s; dump that", name,
+                       phases[LAST_IR_PHASE].name);
+    walk->dump_last = walk->dump_first;
+  }
+  if (mkdir(walk->dump_folder, 0777) && errno != EEXIST)
+    return hone_fail(status, HONE_IO, "--dump: cannot make folder %s: %s", walk->dump_folder,
+                     strerror(errno));
+  return true;
+}
+
+static bool plan_walk(hone_compile_t *compile, walk_t *walk, hone_status_t *status) {
+  const hone_compile_options_t *options = &compile->options;
+  *walk = (walk_t){.stop = hone_phase_count() - 1};
+  walk->emit_ir = options->emit && !strcmp(options->emit, "ir");
+  if (walk->emit_ir) walk->stop = LAST_IR_PHASE;
+  if (options->to) {
+    size_t stop;
+    if (!find_phase(options->to, &stop, status)) return hone_note(status, "--to");
+    if (stop < walk->stop) walk->stop = stop;
+  }
+  return read_dump(compile, walk, status);
+}
+
+static bool write_ir(hone_compile_t *compile, const char *path, hone_status_t *status) {
+  hone_buffer_t text = {0};
+  hone_output_t *output = NULL;
+  ir_model_print(&compile->model, &text);
+  bool ok = hone_output_create(path, 0644, &output, status) &&
+            hone_output_write(output, text.data, text.bytes, status) &&
+            hone_output_commit(output, status);
+  hone_output_destroy(output);
+  hone_buffer_deinit(&text);
+  return ok;
+}
+
+static bool dump_phase(hone_compile_t *compile, const walk_t *walk, size_t index,
+                       hone_status_t *status) {
+  if (!walk->dump_folder || index < walk->dump_first || index > walk->dump_last) return true;
+  const char *name = hone_arena_format(compile->arena, "%zu-%s.mlir", index, phases[index].name);
+  return write_ir(compile, hone_path_join(compile->arena, walk->dump_folder, name), status);
+}
+
+static double now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void print_timing(size_t index, double ms) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  fprintf(stderr, "%2zu %-10s %10.1f ms  peak %6ld MB\n", index, phases[index].name, ms,
+          usage.ru_maxrss / 1000);
+}
+
+bool hone_compile_run(hone_compile_t *compile, hone_status_t *status) {
+  walk_t walk;
+  if (!plan_walk(compile, &walk, status)) return false;
+  for (size_t i = 0; i <= walk.stop; i++) {
+    double start = now_ms();
+    if (!phases[i].run(compile, status)) return hone_note(status, "phase %s", phases[i].name);
+    if (compile->options.timing) print_timing(i, now_ms() - start);
+    if (!dump_phase(compile, &walk, i, status)) return false;
+  }
+  bool writes_ir = walk.emit_ir && compile->options.output && walk.stop == LAST_IR_PHASE;
+  return !writes_ir || write_ir(compile, compile->options.output, status);
+}
+
+void hone_compile_deinit(hone_compile_t *compile) {
+  if (compile->target_state_close) compile->target_state_close(compile->target_state);
+  ir_model_destroy(&compile->model);
+  if (compile->source_close) compile->source_close(compile->source);
+  hone_buffer_deinit(&compile->tokenizer);
+  hone_buffer_deinit(&compile->manifest_sources);
+  ir_session_destroy(compile->session);
+}

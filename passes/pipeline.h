@@ -1,0 +1,84 @@
+// The pipeline: the whole compilation as one flat list of numbered phases (pipeline.c), each
+// nameable, dumpable and a place to stop. Thread rule: one compile, one thread.
+#ifndef HONE_PASSES_PIPELINE_H
+#define HONE_PASSES_PIPELINE_H
+
+#include "ir/model.h"
+#include "passes/target.h"
+
+typedef struct hone_compile_options {  // strings are borrowed
+  const char *model;                   // a Hugging Face folder or a textual model (.mlir)
+  const char *output;                  // path of the artefact
+  const char
+      *weights;  // format of linear weights: "f32", "bf16", "nf4", ... NULL: as in the checkpoint
+  const char
+      *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
+  const char *acts;            // "f32", "q8"; NULL: what the weight format prefers
+  const char *cache;           // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
+  const char *emit;            // "exe", "lib", "ir", "llvm", "asm"
+  const char *to;              // phase name to stop after, or NULL
+  const char *dump;            // "PHASE:DIR" or "all:DIR", or NULL
+  const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
+  int64_t threads;             // for packing weights; 0: number of CPUs
+  bool timing;                 // table of phase times on stderr
+  bool progress;               // bars on stderr
+} hone_compile_options_t;
+
+// Supplied by tools: fills compile->model from options->model (phase 0), and the tokenizer blob.
+typedef bool hone_import_fn(hone_compile_t *compile, hone_status_t *status);
+
+struct hone_compile {
+  hone_compile_options_t options;
+  hone_import_fn *import;
+  const hone_target_t *target;
+  ir_session_t *session;
+  hone_arena_t *arena;
+  hone_diagnostics_t *diagnostics;
+  ir_model_t model;
+  void *source;  // the opened checkpoint (frontend/checkpoint.h: hone_checkpoint_t *), adopted by
+                 // the compile
+  void (*source_close)(void *source);
+  // Weight rows of a source tensor as f32, for the recipes: set by the import.
+  const struct hone_tensor_reader *reader;
+  hone_buffer_t
+      tokenizer;  // blob for the runtime (base/tokenizer.h); empty: the model has none (--ids only)
+  hone_buffer_t manifest_sources;  // JSON array text: what the model was made from (file, hash),
+                                   // for the manifest
+  void *target_state;              // owned by the target, in the arena
+  void (*target_state_close)(void *state);
+};
+
+// How the target reads source tensors without knowing the file format. Rows are f32, row-major.
+typedef struct hone_tensor_reader {
+  bool (*shape)(void *source, const char *name, int64_t *out_N, int64_t *out_K,
+                hone_storage_t *out_storage, hone_status_t *status);
+  // Rows [row, row + count) into out (count, K). Checks for NaN and Inf (HONE_INVALID names tensor,
+  // row and column). Thread-safe. Releases the pages behind it, so that memory stays bounded.
+  bool (*read_rows)(void *source, const char *name, int64_t row, int64_t count, float *out,
+                    hone_status_t *status);
+} hone_tensor_reader_t;
+
+typedef struct hone_phase {
+  const char *name;  // "import"
+  const char *summary;
+  bool (*run)(hone_compile_t *compile, hone_status_t *status);
+} hone_phase_t;
+
+size_t hone_phase_count(void);
+const hone_phase_t *hone_phase_at(size_t index);
+HONE_MUST_CHECK bool hone_compile_run(hone_compile_t *compile, hone_status_t *status);
+void hone_compile_deinit(hone_compile_t *compile);
+
+// ---- passes, by name (passes/passes.def): `hone opt FILE.mlir --passes a,b{x=1}`
+typedef struct hone_pass {
+  const char *name, *summary, *options;  // options: "weights=FMT head=FMT", or ""
+  bool (*run)(ir_model_t *model, const char *options, hone_status_t *status);
+} hone_pass_t;
+size_t hone_pass_count(void);
+const hone_pass_t *hone_pass_at(size_t index);
+// "canonical,fuse,quantize{weights=nf4}"; MLIR's own passes by their names (cse, symbol-dce) work
+// too.
+HONE_MUST_CHECK bool hone_passes_run(ir_model_t *model, const char *pipeline,
+                                     hone_status_t *status);
+
+#endif

@@ -1,0 +1,68 @@
+// Quantizes activations where a linear's weight format wants int8 input: q8 rows, one scale per 64
+// values. Needs: weight formats chosen (quantize). Changes: adds hone.quantize before linears, one
+// per value. Keeps: weights, and linears of plain float weights (their kernels take f32).
+#include <string.h>
+
+#include "passes/pass_internal.h"
+
+// The existing quantized form of x, made for an earlier linear of the block, or a null value.
+static ir_value_t find_quantized(ir_value_t x) {
+  MlirOpOperand use = mlirValueGetFirstUse(x);
+  for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
+    MlirOperation user = mlirOpOperandGetOwner(use);
+    if (ir_op_kind(user) == IR_OP_QUANTIZE) return mlirOperationGetResult(user, 0);
+  }
+  return (ir_value_t){0};
+}
+
+static bool wants_quantized(ir_model_t *model, MlirOperation linear, const char *acts,
+                            bool *out_wants, hone_status_t *status) {
+  hone_format_t format;
+  int64_t N, K;
+  ir_value_t weight = ir_op_operand(linear, 1);
+  if (!ir_value_shape(weight, &format, &N, &K))
+    return hone_fail(status, HONE_INTERNAL, "a linear's weight has no format");
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  *out_wants = acts ? !strcmp(acts, "q8") : info->compute == HONE_Q8;
+  if (*out_wants && !info->grouped)
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "%s: kernels with q8 activations need quantized weights, not %s; leave "
+                     "activations f32, or give weights=q8 or nf4",
+                     ir_value_recipe(weight, model->session), info->name);
+  return true;
+}
+
+static bool quantize_input(ir_model_t *model, MlirOperation linear, hone_status_t *status) {
+  ir_value_t x = ir_op_operand(linear, 0);
+  hone_format_t format;
+  int64_t rows, columns;
+  if (!ir_value_shape(x, &format, &rows, &columns) || format.storage != HONE_F32) return true;
+  ir_value_t quantized = find_quantized(x);
+  if (ir_value_is_null(quantized)) {
+    hone_rewrite_t rewrite;
+    hone_rewrite_begin(&rewrite, model, linear, status);
+    quantized = ir_quantize(&rewrite.builder, x, (hone_format_t){HONE_Q8, HONE_GROUP});
+    if (!hone_rewrite_end(&rewrite)) return false;
+  }
+  mlirOperationSetOperand(linear, 0, quantized);
+  return true;
+}
+
+bool hone_pass_quantize_acts(ir_model_t *model, const char *options, hone_status_t *status) {
+  const char *acts = hone_pass_option(model, options, "acts");
+  if (acts && strcmp(acts, "f32") && strcmp(acts, "q8"))
+    return hone_fail(status, HONE_INVALID, "acts=%s: activations are f32 or q8", acts);
+  for (size_t i = 0; i < ir_block_count(model); i++) {
+    ir_block_t block;
+    if (!ir_block_at(model, i, &block)) continue;
+    MlirOperation op = hone_block_first(&block);
+    for (; !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
+      bool wants = false;
+      if (ir_op_kind(op) != IR_OP_LINEAR) continue;
+      if (!wants_quantized(model, op, acts, &wants, status))
+        return hone_note(status, "@%s", block.name);
+      if (wants && !quantize_input(model, op, status)) return hone_note(status, "@%s", block.name);
+    }
+  }
+  return true;
+}

@@ -1,0 +1,45 @@
+// What a session holds; shared by the runtime's own files, never installed. Thread rule: one thread per session, except
+// is_cancelled.
+#ifndef HONE_RUNTIME_SESSION_INTERNAL_H
+#define HONE_RUNTIME_SESSION_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "runtime/model_internal.h"
+#include "runtime/sampler.h"
+#include "runtime/thread_pool.h"
+
+// A launch of the plan with its operands turned into pointers; only M, position and the head's input change later.
+typedef struct session_launch {
+  const hone_flow_t *flow;
+  hone_kernel_args_t args;
+  uint64_t bytes_per_row;  // memory one row of the step touches, weights included: how much work it is
+  uint64_t bytes_per_key;  // the same, per row and per token in the KV cache
+} session_launch_t;
+
+struct hone_session {
+  const hone_model_t *model;
+  hone_pool_t *pool;  // NULL for one thread
+  uint32_t threads;
+  uint32_t context;   // positions the caller asked for
+  uint32_t capacity;  // rows of the KV cache, `context` rounded up
+  uint32_t position;
+  uint64_t sampled_count;
+  const float *last_logits;  // (vocab) row to sample from, in `logits`; NULL: none
+  session_launch_t *launches;
+  // One allocation, `pages`: all of these lie in it.
+  uint8_t *pages;
+  uint64_t pages_bytes;
+  uint8_t *arena;
+  int32_t *ids;          // (batch)
+  float *rope;           // (batch, head_dim)
+  float *logits;         // (head_batch, vocab padded)
+  float *probabilities;  // (vocab padded)
+  int32_t *picked;       // argmax's answer
+  hone_candidate_t *candidates;  // (vocab), the sampler's scratch
+  uint8_t *cache;        // per layer K then V, each (kv_heads, capacity, head_dim padded)
+  uint64_t cache_bytes;
+  atomic_bool is_cancelled;
+};
+
+#endif

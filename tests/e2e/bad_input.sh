@@ -1,0 +1,99 @@
+# What a careless user does: wrong paths, truncated files, wrong values, full disk, Ctrl-C, closed pipes.
+. "$(dirname "$0")/common.sh"
+copy() { rm -rf m && cp -r "$story_model" m && chmod -R u+w m; }
+
+expect_exit 1 "$hone" compile no-such-folder -o x
+err_has "no-such-folder"
+mkdir empty
+expect_exit 1 "$hone" compile empty -o x
+err_has "config.json"
+copy; head -c 500000 "$story_model/model.safetensors" >m/model.safetensors
+expect_exit 1 "$hone" compile m -o x
+err_has "model.safetensors"
+copy; echo '{"model_type": "llama", "hidden_size": "wide"}' >m/config.json
+expect_exit 1 "$hone" compile m -o x
+err_has "hidden_size"
+copy; sed -i 's/"llama"/"palm"/' m/config.json
+expect_exit 1 "$hone" compile m -o x
+err_has "palm"
+copy; sed -i 's/"num_hidden_layers": 5/"num_hidden_layers": 6/' m/config.json
+expect_exit 1 "$hone" compile m -o x
+err_has "model.layers.5"
+copy; sed -i 's/"rope_scaling": null/"rope_scaling": {"rope_type": "yarn", "factor": 4.0}/' m/config.json
+expect_exit 1 "$hone" compile m -o x
+err_has "yarn"
+copy; head -c 3000 "$story_model/tokenizer.model" >m/tokenizer.model
+expect_exit 1 "$hone" compile m -o x
+err_has "tokenizer.model"
+copy; printf '\000\000\300\177' | dd of=m/model.safetensors bs=1 seek=500000 conv=notrunc 2>/dev/null
+expect_exit 1 "$hone" compile m -o x
+err_has "NaN"
+touch model.gguf
+printf 'GGUF' >model.gguf
+expect_exit 1 "$hone" compile model.gguf -o x
+err_has "GGUF"
+checks=$((checks + 1))
+[ ! -e x ] || bad "a failed compile left its output"
+
+expect_exit 2 "$hone" compile "$story_model"
+expect_exit 2 "$hone" compile "$story_model" -o x --weights nf5
+err_has "nf4"
+expect_exit 2 "$hone" compile "$story_model" -o x --wieghts nf4
+err_has "--weights"
+expect_exit 1 "$hone" compile "$story_model" -o x --to fuze
+err_has "fuse"
+expect_exit 1 "$hone" compile "$story_model" -o x --target nvidia:sm_90
+err_has "nvidia"
+expect_exit 1 "$hone" compile "$story_model" -o x --target null
+err_has "null"
+expect_exit 1 "$hone" compile "$story_model" -o no/such/folder/x
+err_has "no/such/folder"
+mkdir folder
+expect_exit 1 "$hone" compile "$story_model" -o folder
+err_has "folder"
+
+# a full disk (a file size limit stands in for it) leaves nothing behind
+(ulimit -f 600; "$hone" compile "$story_model" -o full >/dev/null 2>err)
+same "full disk: exit" 1 $?
+checks=$((checks + 1))
+[ ! -e full ] || bad "full disk left an output"
+nothing_left
+
+expect_exit 0 "$hone" compile "$story_model" -o story
+expect_exit 2 ./story --tokens many
+expect_exit 2 ./story --prompt x --nosuch
+expect_exit 1 ./story --prompt "$(head -c 6000 "$src/tests/golden/stories260k/dorian_gray_excerpt.txt")" --tokens 3
+err_has "512"
+expect_exit 1 ./story --ids --prompt "1 9999" --tokens 3
+err_has "9999"
+expect_exit 2 ./story --ids --prompt "1 two" --tokens 3
+expect_exit 1 ./story --isa avx1024 --prompt x
+err_has "avx1024"
+expect_exit 0 ./story --prompt "" --tokens 5 --temp 0
+expect_exit 0 ./story --prompt "Once upon a time" --tokens 100000 --temp 0
+err_has "context"
+(./story --prompt "Once" --tokens 400 --temp 0 2>err | head -c 10 >/dev/null)
+checks=$((checks + 1))
+grep -qi "panic\|assert\|core" err && bad "broken pipe was not clean"
+./story --prompt "Once" --tokens 5 --temp 0 >/dev/full 2>err
+same "stdout full: exit" 1 $?
+# Ctrl-C
+./story --prompt "Once" --ids >/dev/null 2>&1
+(trap - INT; exec setsid ./story --prompt "Once upon a time" --tokens 100000 --temp 1 --seed 3 >/dev/null 2>err) &
+pid=$!
+sleep 0.05
+kill -INT $pid 2>/dev/null
+wait $pid
+code=$?
+checks=$((checks + 1))
+[ $code = 130 ] || [ $code = 0 ] || bad "Ctrl-C: exit $code"
+
+echo "not a model" >plain
+expect_exit 1 "$hone" eval plain --text "$src/README.md"
+err_has "plain"
+expect_exit 1 "$hone" eval /bin/true --text "$src/README.md"
+err_has "hone compile"
+expect_exit 1 "$hone" eval story --text no-such-text
+expect_exit 1 "$hone" eval story --text "$story_model/config.json" --context 400
+err_has "tokens"
+finish

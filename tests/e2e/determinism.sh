@@ -1,0 +1,18 @@
+# Same input, same bytes: on repeat, from another folder, for any number of packing threads, through a link.
+. "$(dirname "$0")/common.sh"
+for format in f32 bf16 nf4; do
+  expect_exit 0 "$hone" compile "$story_model" -o a-$format --weights $format
+  mkdir -p "other place/deep"
+  cp -r "$story_model" "other place/deep/stories260k"
+  (cd "other place/deep" && "$hone" compile stories260k -o "b $format" --weights $format --threads 1 2>/dev/null)
+  checks=$((checks + 1))
+  cmp "a-$format" "other place/deep/b $format" || bad "$format: another folder gave other bytes"
+done
+expect_exit 0 "$hone" compile "$story_model" -o a.mlir --emit ir
+expect_exit 0 "$hone" compile "other place/deep/stories260k" -o b.mlir --emit ir
+same "IR of two folders, the checkpoint's path aside" "$(sed 's/checkpoint = "[^"]*"//' a.mlir)" "$(sed 's/checkpoint = "[^"]*"//' b.mlir)"
+expect_exit 0 "$hone" compile "$story_model" -o lib1.so --emit lib
+expect_exit 0 "$hone" compile "$story_model" -o lib2.so --emit lib
+checks=$((checks + 1))
+cmp lib1.so lib2.so || bad "two libraries differ"
+finish

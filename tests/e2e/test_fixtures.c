@@ -1,0 +1,140 @@
+// Every family variant, end to end: compile a random-weight checkpoint that the public transformers
+// library answered for, run the program, and compare all logits (tests/fixtures, made by
+// tests/oracle/make_fixtures.py). The bound is the project's promise: largest absolute difference
+// below 2e-4 of the range of the logits.
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "runtime/cpu.h"
+#include "tools/client.h"
+
+typedef struct expected {
+  int32_t *ids;
+  size_t count, vocab;
+  float *logits;  // (count, vocab)
+  double range;
+} expected_t;
+
+static hone_arena_t *arena;
+static char *scratch;
+
+static void check(bool ok, const hone_status_t *status) {
+  if (!ok) fail_msg("%s", status->message);
+}
+
+static expected_t load_expected(const char *folder) {
+  json_error_t error;
+  json_t *root = json_load_file(hone_path_join(arena, folder, "expected.json"), 0, &error);
+  assert_non_null(root);
+  json_t *ids = json_object_get(root, "ids");
+  expected_t expected = {.count = json_array_size(ids),
+                         .vocab = (size_t)json_integer_value(json_object_get(root, "vocab"))};
+  expected.ids = HONE_NEW_ARRAY(arena, int32_t, expected.count);
+  for (size_t i = 0; i < expected.count; i++)
+    expected.ids[i] = (int32_t)json_integer_value(json_array_get(ids, i));
+  json_decref(root);
+  hone_status_t status = {0};
+  char *data;
+  size_t bytes;
+  check(hone_file_read(hone_path_join(arena, folder, "logits.f32"), 1 << 28, arena, &data, &bytes,
+                       &status),
+        &status);
+  assert_int_equal(bytes, expected.count * expected.vocab * sizeof(float));
+  expected.logits = HONE_NEW_ARRAY(arena, float, expected.count *expected.vocab);
+  memcpy(expected.logits, data, bytes);
+  float low = INFINITY, high = -INFINITY;
+  for (size_t i = 0; i < expected.count * expected.vocab; i++) {
+    low = fminf(low, expected.logits[i]);
+    high = fmaxf(high, expected.logits[i]);
+  }
+  expected.range = high - low;
+  return expected;
+}
+
+// Largest |difference| over the range, feeding in pieces of `step` tokens (prefill, decode and the
+// seam between).
+static double compare(const char *program, const expected_t *expected, const char *isa,
+                      int64_t threads, size_t step) {
+  hone_status_t status = {0};
+  hone_client_t *client;
+  hone_client_options_t options = {.threads = threads, .isa = isa};
+  check(hone_client_start(program, &options, &client, &status), &status);
+  float *logits = HONE_NEW_ARRAY(arena, float, expected->count * expected->vocab);
+  for (size_t at = 0; at < expected->count; at += step) {
+    size_t count = expected->count - at < step ? expected->count - at : step;
+    check(hone_client_feed(client, expected->ids + at, count, count, logits + at * expected->vocab,
+                           expected->vocab, NULL, &status),
+          &status);
+  }
+  hone_client_stop(client);
+  double worst = 0;
+  for (size_t i = 0; i < expected->count * expected->vocab; i++) {
+    double difference = fabs((double)logits[i] - expected->logits[i]);
+    if (!(difference <= worst)) worst = difference;  // NaN sticks
+  }
+  return worst / expected->range;
+}
+
+static void check_fixture(void **state) {
+  const char *name = *state;
+  const char *folder =
+      hone_arena_format(arena, "%s/tests/fixtures/%s", getenv("HONE_SOURCE_DIR"), name);
+  const char *program = hone_path_join(arena, scratch, name);
+  expected_t expected = load_expected(folder);
+  const char *command = hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32",
+                                          getenv("HONE_BINARY"), folder, program);
+  assert_int_equal(system(command), 0);
+  static const char *const isas[] = {"avx2", "avx512"};
+  for (size_t i = 0; i < 2; i++) {
+    char missing[128];
+    if (!hone_cpu_has(isas[i], missing, sizeof missing)) {
+      printf("%s: %s kernels not run: this CPU lacks %s\n", name, isas[i], missing);
+      continue;
+    }
+    double whole = compare(program, &expected, isas[i], 2, expected.count);
+    double single = compare(program, &expected, isas[i], 1, 1),
+           mixed = compare(program, &expected, isas[i], 2, 5);
+    printf("%-24s %-7s max |difference| / range: prefill %.2e decode %.2e mixed %.2e\n", name,
+           isas[i], whole, single, mixed);
+    assert_true(whole < 2e-4);
+    assert_true(single < 2e-4);
+    assert_true(mixed < 2e-4);
+  }
+}
+
+static int set_up(void **state) {
+  (void)state;
+  hone_status_t status = {0};
+  arena = hone_arena_create();
+  return hone_scratch_create(arena, &scratch, &status) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  hone_scratch_remove(scratch);
+  hone_arena_destroy(arena);
+  return 0;
+}
+
+int main(void) {
+  static char *names[] = {"llama-bias",          "llama-f16",         "llama-gelu",
+                          "llama-gqa-tied-bf16", "llama-headdim",     "llama-mha-untied-f32",
+                          "llama-rope-linear",   "llama-rope-llama3", "llama-sharded",
+                          "mistral-window"};
+  enum { COUNT = sizeof names / sizeof *names };
+  struct CMUnitTest tests[COUNT];
+  for (size_t i = 0; i < COUNT; i++)
+    tests[i] = (struct CMUnitTest){
+        .name = names[i], .test_func = check_fixture, .initial_state = names[i]};
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}

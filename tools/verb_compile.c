@@ -1,0 +1,160 @@
+// hone compile: a checkpoint or a textual model becomes a program, a library, or IR.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "codegen/target.h"
+#include "passes/pipeline.h"
+#include "tools/import.h"
+#include "tools/verb.h"
+#include "tools/version.h"
+
+typedef struct fields {
+  hone_compile_options_t compile;
+  const char *target, *repro;
+  bool json, quiet;
+} fields_t;
+
+#define FIELD(member) offsetof(fields_t, member)
+
+static const hone_option_t options[] = {
+    {HONE_OPTION_POSITIONAL, "MODEL", .field = FIELD(compile.model),
+     .help = "Hugging Face folder, or a textual model (.mlir)"},
+    {HONE_OPTION_STRING, "--output", "-o", "OUT", FIELD(compile.output),
+     .help = "path of the program, library or text"},
+    {HONE_OPTION_STRING, "--target", NULL, "TARGET", FIELD(target),
+     .help = "cpu (default); see 'hone list targets'"},
+    {HONE_OPTION_STRING, "--weights", NULL, "FMT", FIELD(compile.weights),
+     .help = "format of linear weights; default: as in the checkpoint; see 'hone list formats'"},
+    {HONE_OPTION_STRING, "--head", NULL, "FMT", FIELD(compile.head),
+     .help =
+         "format of embedding and head; default: q8 if weights are quantized, else as the weights"},
+    {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8",
+     .help = "activations entering linears; default: what the weight format prefers"},
+    {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
+     .help = "KV cache; default: f32 for f32 weights, else f16"},
+    {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit), "exe|lib|ir|llvm|asm",
+     .help = "what to write; default: exe. lib also writes OUT.h"},
+    {HONE_OPTION_STRING, "--to", NULL, "PHASE", FIELD(compile.to),
+     .help = "stop after this phase; writes nothing"},
+    {HONE_OPTION_STRING, "--dump", NULL, "PHASE:DIR", FIELD(compile.dump),
+     .help = "write the IR after a phase ('all' for each) into DIR"},
+    {HONE_OPTION_FLAG, "--timing", .field = FIELD(compile.timing),
+     .help = "print time and peak memory of each phase"},
+    {HONE_OPTION_INT, "--threads", NULL, "N", FIELD(compile.threads), .low = 0, .high = 1024,
+     .help = "threads that pack weights; default: all CPUs"},
+    {HONE_OPTION_STRING, "--repro", NULL, "DIR", FIELD(repro),
+     .help = "on failure save command line, message and IR into DIR for a bug report"},
+    {HONE_OPTION_FLAG, "--json", .field = FIELD(json), .help = "print a JSON summary on stdout"},
+    {HONE_OPTION_FLAG, "--quiet", "-q", .field = FIELD(quiet),
+     .help = "no progress bar and no summary"},
+    {0}};
+
+const hone_verb_t hone_verb_compile = {
+    "compile", "turn a checkpoint into one program",
+    "Reads the model, runs the passes, builds the kernels and packs the weights, one tensor at a "
+    "time. OUT appears "
+    "only when it is complete. The same input gives the same bytes, wherever it is compiled.",
+    "  hone compile samples/stories260k -o story\n"
+    "  hone compile ./Llama-3.2-1B -o llama --weights nf4\n"
+    "  hone compile ./Llama-3.2-1B --to fuse --dump all:ir\n",
+    options};
+
+static bool write_text(hone_tool_t *tool, const char *folder, const char *name,
+                       const hone_buffer_t *text) {
+  hone_status_t status = {0};
+  FILE *file = fopen(hone_path_join(tool->arena, folder, name), "wb");
+  bool ok = file && fwrite(hone_buffer_cstr(text), 1, text->bytes, file) == text->bytes;
+  if (file && fclose(file)) ok = false;
+  if (!ok) hone_fail(&status, HONE_IO, "cannot write %s/%s: %s", folder, name, strerror(errno));
+  if (!ok) fprintf(stderr, "warning: %s\n", status.message);
+  return ok;
+}
+
+// Saves what a bug report needs. The weights stay where they are: config and IR are enough to
+// rebuild with others.
+static void save_repro(hone_tool_t *tool, const char *folder, const hone_compile_t *compile,
+                       const hone_status_t *status) {
+  if (mkdir(folder, 0777) && errno != EEXIST) {
+    fprintf(stderr, "warning: cannot make folder %s: %s\n", folder, strerror(errno));
+    return;
+  }
+  hone_buffer_t text = {0};
+  hone_buffer_format(&text, "hone %s\n%s: %s\nat %s:%d\n\ncommand:", HONE_VERSION,
+                     hone_code_name(status->code), status->message,
+                     status->file ? status->file : "?", status->line);
+  for (int i = 0; i < tool->argc; i++) hone_buffer_format(&text, " '%s'", tool->argv[i]);
+  hone_buffer_text(&text, "\n");
+  bool ok = write_text(tool, folder, "report.txt", &text);
+  text.bytes = 0;
+  if (compile->model.session) {
+    ir_model_print(&compile->model, &text);
+    ok &= write_text(tool, folder, "model.mlir", &text);
+  }
+  hone_buffer_deinit(&text);
+  if (ok) fprintf(stderr, "saved %s/report.txt and the model's IR for a bug report\n", folder);
+}
+
+static bool print_summary(hone_tool_t *tool, const fields_t *fields, hone_status_t *status) {
+  struct stat info;
+  const char *output = fields->compile.output;
+  if (!output || stat(output, &info)) return true;  // stopped early by --to: nothing was written
+  if (!fields->json) {
+    char size[16];
+    if (!fields->quiet)
+      fprintf(stderr, "wrote %s (%s)\n", output, hone_text_bytes((uint64_t)info.st_size, size));
+    return true;
+  }
+  hone_buffer_t text = {0};
+  hone_json_t json = {.out = &text};
+  hone_json_object_begin(&json, NULL);
+  hone_json_string(&json, "schema", "hone.compile/1");
+  hone_json_string(&json, "output", output);
+  hone_json_i64(&json, "bytes", info.st_size);
+  hone_json_object_end(&json);
+  bool ok = hone_tool_print(tool, &text, status);
+  hone_buffer_deinit(&text);
+  return ok;
+}
+
+// Checks that do not need the model, so that a slip costs no time.
+static bool check(const fields_t *fields, hone_status_t *status) {
+  const hone_compile_options_t *compile = &fields->compile;
+  hone_format_t format;
+  if (!compile->output && !compile->to)
+    return hone_fail(status, HONE_INVALID,
+                     "nothing to write: give -o OUT (or --to PHASE to stop early)");
+  if (compile->weights && !hone_format_parse(compile->weights, &format, status))
+    return hone_note(status, "--weights");
+  if (compile->head && !hone_format_parse(compile->head, &format, status))
+    return hone_note(status, "--head");
+  return true;
+}
+
+int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
+  fields_t fields = {.target = "cpu", .compile = {.emit = "exe"}};
+  int code = 0;
+  if (!hone_tool_parse(tool, &hone_verb_compile, argc, argv, &fields, &code)) return code;
+  hone_status_t status = {0};
+  if (!check(&fields, &status)) {
+    hone_tool_report(tool, &status);
+    return HONE_EXIT_USAGE;
+  }
+  fields.compile.progress = tool->terminal && !fields.quiet;
+  fields.compile.runtime_folder = hone_tool_runtime_folder(tool);
+  hone_compile_t compile = {
+      .options = fields.compile,
+      .import = hone_tool_import,
+      .arena = tool->arena,
+      .diagnostics = tool->diagnostics,
+  };
+  bool ok = hone_target_find(fields.target, &compile.target, &status) &&
+            ir_session_create(tool->diagnostics, &compile.session, &status) &&
+            hone_compile_run(&compile, &status);
+  if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);
+  hone_compile_deinit(&compile);
+  if (ok) ok = print_summary(tool, &fields, &status);
+  return ok ? HONE_EXIT_OK : hone_tool_report(tool, &status);
+}
