@@ -136,9 +136,7 @@ char *hone_arena_format(hone_arena_t *arena, const char *format, ...) {
   return text;
 }
 
-size_t hone_arena_used_bytes(const hone_arena_t *arena) {
-  return arena->used_bytes;
-}
+size_t hone_arena_used_bytes(const hone_arena_t *arena) { return arena->used_bytes; }
 
 void *hone_list_grow(hone_arena_t *arena, void *items, size_t count, size_t *capacity,
                      size_t item_bytes) {

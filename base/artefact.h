@@ -90,9 +90,7 @@ static inline uint64_t hone_row_bytes(hone_storage_t storage, uint64_t K) {
   return (bytes + 63) / 64 * 64;
 }
 
-static inline uint32_t hone_head_padded(uint32_t head_dim) {
-  return (head_dim + 15) / 16 * 16;
-}
+static inline uint32_t hone_head_padded(uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
 // ---- kernels
 

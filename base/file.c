@@ -115,9 +115,7 @@ done:
   return ok;
 }
 
-bool hone_file_exists(const char *path) {
-  return access(path, F_OK) == 0;
-}
+bool hone_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 bool hone_file_is_folder(const char *path) {
   struct stat info;

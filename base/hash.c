@@ -7,15 +7,11 @@
 
 #include "base/arena.h"
 
-uint64_t hone_hash64(const void *data, size_t bytes) {
-  return XXH3_64bits(data, bytes);
-}
+uint64_t hone_hash64(const void *data, size_t bytes) { return XXH3_64bits(data, bytes); }
 
 // hone_hasher_t is never defined: it is XXH3_state_t, which wants 64-byte alignment that only
 // xxhash arranges for.
-static XXH3_state_t *state_of(hone_hasher_t *hasher) {
-  return (XXH3_state_t *)(void *)hasher;
-}
+static XXH3_state_t *state_of(hone_hasher_t *hasher) { return (XXH3_state_t *)(void *)hasher; }
 
 hone_hasher_t *hone_hasher_create(void) {
   XXH3_state_t *state = XXH3_createState();
@@ -32,9 +28,7 @@ uint64_t hone_hasher_result(const hone_hasher_t *hasher) {
   return XXH3_64bits_digest((const XXH3_state_t *)(const void *)hasher);
 }
 
-void hone_hasher_reset(hone_hasher_t *hasher) {
-  XXH3_64bits_reset(state_of(hasher));
-}
+void hone_hasher_reset(hone_hasher_t *hasher) { XXH3_64bits_reset(state_of(hasher)); }
 
 void hone_hasher_destroy(hone_hasher_t *hasher) {
   if (hasher) XXH3_freeState(state_of(hasher));

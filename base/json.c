@@ -63,18 +63,10 @@ static void end(hone_json_t *json, const char *bracket) {
   json->needs_comma = true;
 }
 
-void hone_json_object_begin(hone_json_t *json, const char *key) {
-  begin(json, key, "{");
-}
-void hone_json_object_end(hone_json_t *json) {
-  end(json, "}");
-}
-void hone_json_array_begin(hone_json_t *json, const char *key) {
-  begin(json, key, "[");
-}
-void hone_json_array_end(hone_json_t *json) {
-  end(json, "]");
-}
+void hone_json_object_begin(hone_json_t *json, const char *key) { begin(json, key, "{"); }
+void hone_json_object_end(hone_json_t *json) { end(json, "}"); }
+void hone_json_array_begin(hone_json_t *json, const char *key) { begin(json, key, "["); }
+void hone_json_array_end(hone_json_t *json) { end(json, "]"); }
 
 static void add_raw(hone_json_t *json, const char *key, const char *text) {
   begin_value(json, key);

@@ -84,9 +84,7 @@ void *hone_map_get(const hone_map_t *map, const char *key) {
   return hone_map_find(map, key, strlen(key));
 }
 
-size_t hone_map_count(const hone_map_t *map) {
-  return map->entries.count;
-}
+size_t hone_map_count(const hone_map_t *map) { return map->entries.count; }
 
 const char *hone_map_key(const hone_map_t *map, size_t index) {
   return map->entries.items[index].key;

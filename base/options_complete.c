@@ -36,9 +36,7 @@ static void print_choices(FILE *out, const char *choices) {
   for (; *choices; choices++) fputc(*choices == '|' ? ' ' : *choices, out);
 }
 
-static bool has_name(const hone_verb_t *verb) {
-  return verb->name && *verb->name;
-}
+static bool has_name(const hone_verb_t *verb) { return verb->name && *verb->name; }
 
 // ---- bash
 

@@ -88,9 +88,7 @@ static char *resolve_path(const char *path, hone_status_t *status) {
   return resolved;
 }
 
-static size_t folder_length(const char *path) {
-  return (size_t)(hone_path_base(path) - path);
-}
+static size_t folder_length(const char *path) { return (size_t)(hone_path_base(path) - path); }
 
 // Creates the temporary file and makes the slot live. Signals are held back so that none falls in
 // between.
@@ -173,9 +171,7 @@ bool hone_output_write(hone_output_t *output, const void *data, size_t bytes,
   return true;
 }
 
-const char *hone_output_temporary_path(const hone_output_t *output) {
-  return output->slot->path;
-}
+const char *hone_output_temporary_path(const hone_output_t *output) { return output->slot->path; }
 
 // A linker may have replaced the temporary file by one of its own: then that one is what is
 // committed.

@@ -36,9 +36,7 @@ hone_slice_t hone_slice_cut(hone_slice_t *rest, char separator) {
   return part;
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 hone_slice_t hone_slice_trim(hone_slice_t a) {
   while (a.bytes && is_blank(a.data[0])) a.data++, a.bytes--;

@@ -23,7 +23,7 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
   if (got_N != N || got_K != K)
     return hone_fail(im->status, HONE_INVALID, "%s has the shape (%lld, %lld); config.json makes it (%lld, %lld)", source,
                      (long long)got_N, (long long)got_K, (long long)N, (long long)K);
-  ir_recipe_t recipe = {.name = name, .sources = {source}, .source_count = 1, .format = {storage, 0}, .N = N, .K = K};
+  ir_recipe_t recipe = {.name = name, .sources = {source}, .source_count = 1, .format = {K == 1 ? HONE_F32 : storage, 0}, .N = N, .K = K};
   ir_recipe_add(im->model, &recipe);
   hone_map_put(im->used, source, im);
   return true;

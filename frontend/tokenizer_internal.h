@@ -29,6 +29,7 @@ typedef struct hone_tokenizer_draft {
   hone_arena_t *arena;
   const char *name;  // of the file, for messages
   int64_t vocab;     // ids must be below
+  bool is_model;     // from a sentencepiece model: added tokens are looked for in the text as given
   hone_tokenizer_kind_t kind;
   uint32_t flags;  // hone_tokenizer_flag_t
   hone_tokenizer_split_t split;

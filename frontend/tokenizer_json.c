@@ -296,7 +296,7 @@ bool hone_draft_added_json(hone_tokenizer_draft_t *draft, const json_t *entry, i
   if (is_special) added.flags |= HONE_ADDED_SPECIAL;
   if (json_is_true(json_object_get(entry, "lstrip"))) added.flags |= HONE_ADDED_LSTRIP;
   if (json_is_true(json_object_get(entry, "rstrip"))) added.flags |= HONE_ADDED_RSTRIP;
-  if (is_normalized) {
+  if (is_normalized && !draft->is_model) {
     added.text = normalized_form(draft, text);
     hone_list_push(draft->arena, &draft->normalized, added);
   } else {

@@ -334,6 +334,7 @@ bool hone_draft_read_model(hone_tokenizer_draft_t *draft, const char *data, size
                    .mergeable = hone_map_create(draft->arena),
                    .characters = hone_map_create(draft->arena)};
   if (!read_file(&model, data, bytes, status) || !check_kind(&model, status)) return false;
+  draft->is_model = true;
   draft->kind = HONE_TOKENIZER_PIECES;
   if (!add_pieces(&model, status) || !add_merges(&model, status) || !add_rules(&model, status)) {
     return false;

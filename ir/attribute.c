@@ -1,4 +1,5 @@
-// Conversions between MLIR's strings and attributes and C values. No op of the dialect is known here.
+// Conversions between MLIR's strings and attributes and C values. No op of the dialect is known
+// here.
 #include "ir/attribute_internal.h"
 
 #include <mlir-c/BuiltinAttributes.h>

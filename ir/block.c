@@ -1,7 +1,6 @@
 // Blocks: the functions that @forward calls, and the building of models block by block.
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
-#include <string.h>
 
 #include "ir/attribute_internal.h"
 
@@ -88,7 +87,7 @@ static MlirOperation make_function(ir_builder_t *b, const char *name, MlirType a
       {"sym_name", ir_make_text(b->context, name)},
       {"function_type", function_type(b->context, argument, NULL)},
   };
-  memcpy(attributes + 2, extra, extra_count * sizeof *extra);
+  for (size_t i = 0; i < extra_count; i++) attributes[2 + i] = extra[i];
   return ir_create(b, &(ir_op_spec_t){.name = "func.func",
                                       .attributes = attributes,
                                       .attribute_count = 2 + extra_count,
@@ -173,8 +172,8 @@ bool ir_block_end(ir_model_t *model, ir_builder_t *b, ir_value_t result) {
   MlirOperation forward = ir_function_find(model, "forward");
   MlirBlock body = ir_function_body(forward);
   MlirValue end = chain_end(body);
-  ir_builder_t outer = {.context = context, .block = body, .file = b->file, .line = 1,
-                        .status = b->status};
+  ir_builder_t outer = {
+      .context = context, .block = body, .file = b->file, .line = 1, .status = b->status};
   const ir_named_t callee = {"callee", mlirFlatSymbolRefAttrGet(context, symbol)};
   ir_create(&outer, &(ir_op_spec_t){.name = "func.call",
                                     .operands = &end,
@@ -193,8 +192,11 @@ bool ir_model_finish(ir_model_t *model, hone_status_t *status) {
   MlirBlock body = ir_function_body(ir_function_find(model, "forward"));
   if (mlirBlockIsNull(body)) return hone_fail(status, HONE_INVALID, "the model has no blocks");
   MlirValue end = chain_end(body);
-  ir_builder_t b = {.context = ir_session_context(model->session), .block = body,
-                    .file = "forward", .line = 1, .status = status};
+  ir_builder_t b = {.context = ir_session_context(model->session),
+                    .block = body,
+                    .file = "forward",
+                    .line = 1,
+                    .status = status};
   ir_create(&b, &(ir_op_spec_t){.name = "func.return", .operands = &end, .operand_count = 1});
   return !ir_failed(&b) && ir_model_verify(model, status);
 }

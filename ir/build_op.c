@@ -1,5 +1,5 @@
-// The verbs that emit ops of the hone dialect. They infer result types and refuse what would have none;
-// everything else is left to the verifier, so a verb stays a few lines.
+// The verbs that emit ops of the hone dialect. They infer result types and refuse what would have
+// none; everything else is left to the verifier, so a verb stays a few lines.
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 

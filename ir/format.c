@@ -12,7 +12,7 @@
 
 static const hone_format_info_t formats[] = {
 #define HONE_COMPUTE_f32 HONE_F32
-#define HONE_COMPUTE_q8 HONE_Q8
+#define HONE_COMPUTE_q8  HONE_Q8
 #define FORMAT(name, ENUM, bits, grouped, scale, grid, acts, summary) \
   {#name, HONE_##ENUM, bits, grouped, scale, #grid, HONE_COMPUTE_##acts, summary},
 #include "ir/formats.def"

@@ -1,6 +1,7 @@
-// Parsing of textual models, behind a guard. MLIR's parser is recursive and has no depth limit, so text
-// that nests brackets (or affine expressions, which nest without brackets) a million times overflows the
-// stack. The guard reads the text once, as a lexer does, and refuses what no model needs.
+// Parsing of textual models, behind a guard. MLIR's parser is recursive and has no depth limit, so
+// text that nests brackets (or affine expressions, which nest without brackets) a million times
+// overflows the stack. The guard reads the text once, as a lexer does, and refuses what no model
+// needs.
 #include <mlir-c/BuiltinAttributes.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static char peek(const scanner_t *scanner, size_t ahead) {
   return at < scanner->bytes ? scanner->text[at] : '\0';
 }
 
-// At a quote: skips the string. Strings end at the line's end in MLIR, so an open one is MLIR's error.
+// At a quote: skips the string. Strings end at the line's end in MLIR, so an open one is MLIR's
+// error.
 static void skip_string(scanner_t *scanner) {
   for (scanner->at++; scanner->at < scanner->bytes; scanner->at++) {
     char c = scanner->text[scanner->at];
@@ -87,7 +89,10 @@ bool ir_model_parse(ir_session_t *session, const char *text, const char *name,
   if (mlirOperationIsNull(op)) {
     const char *error = ir_session_error(session);
     // Custom syntax of IRDL ops fails without a diagnostic.
-    if (!*error) return hone_fail(status, HONE_INVALID, "%s: not valid IR (write hone ops in generic form, \"hone.add\"(...))", name);
+    if (!*error)
+      return hone_fail(status, HONE_INVALID,
+                       "%s: not valid IR (write hone ops in generic form, \"hone.add\"(...))",
+                       name);
     return hone_fail(status, HONE_INVALID, "%s", error);
   }
   if (!ir_op_is(op, "builtin.module")) {

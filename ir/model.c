@@ -69,8 +69,8 @@ static MlirAttribute entry(reader_t *reader, const char *name) {
 
 static void expect(reader_t *reader, bool found, const char *name, const char *kind) {
   if (found || !reader->ok) return;
-  reader->ok = hone_fail(reader->status, HONE_INVALID, "hone.model needs the entry %s, %s", name,
-                         kind);
+  reader->ok =
+      hone_fail(reader->status, HONE_INVALID, "hone.model needs the entry %s, %s", name, kind);
 }
 
 static void read_text(reader_t *reader, const char *name, const char **out) {

@@ -1,5 +1,5 @@
-// Reading ops of the hone dialect: kinds, attributes, optional operands, shapes of values. Safe on IR that
-// has not been verified.
+// Reading ops of the hone dialect: kinds, attributes, optional operands, shapes of values. Safe on
+// IR that has not been verified.
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 #include <string.h>

@@ -62,9 +62,8 @@ void ir_recipe_add(ir_model_t *model, const ir_recipe_t *recipe) {
   };
   hone_status_t status = {0};  // what is wrong with a recipe's content is the verifier's to say
   ir_builder_t b = {.context = context, .file = recipe->name, .line = 1, .status = &status};
-  MlirOperation op = ir_create(&b, &(ir_op_spec_t){.name = "hone.recipe",
-                                                   .attributes = attributes,
-                                                   .attribute_count = 4});
+  MlirOperation op = ir_create(
+      &b, &(ir_op_spec_t){.name = "hone.recipe", .attributes = attributes, .attribute_count = 4});
   if (mlirOperationIsNull(op)) return;
   MlirBlock body = mlirModuleGetBody(model->module);
   MlirOperation next = insertion_point(model);
@@ -167,6 +166,5 @@ void ir_recipe_set_format(ir_model_t *model, const char *name, hone_format_t for
   size_t rank = (size_t)mlirShapedTypeGetRank(old);
   retype_t change = {ir_ref(name), ir_tensor_type(context, format, rank, shape)};
   mlirOperationSetAttributeByName(op, ir_ref("type"), mlirTypeAttrGet(change.type));
-  mlirOperationWalk(mlirModuleGetOperation(model->module), retype_uses, &change,
-                    MlirWalkPreOrder);
+  mlirOperationWalk(mlirModuleGetOperation(model->module), retype_uses, &change, MlirWalkPreOrder);
 }

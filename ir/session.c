@@ -47,7 +47,8 @@ static void append_capped(MlirStringRef chunk, void *user) {
   if (bytes < chunk.length) text->cut = true;
 }
 
-// One line: runs of white space become one blank, other control characters '?', the end "..." if cut.
+// One line: runs of white space become one blank, other control characters '?', the end "..." if
+// cut.
 static void make_line(capped_text_t *text) {
   size_t out = 0;
   for (size_t i = 0; i < text->bytes; i++) {

@@ -1,5 +1,5 @@
-// CSE, DCE and pruning of recipes over the hone dialect; see simplify.h. Which ops are pure is the table's
-// say (ops.def).
+// CSE, DCE and pruning of recipes over the hone dialect; see simplify.h. Which ops are pure is the
+// table's say (ops.def).
 #include "ir/simplify.h"
 
 #include <mlir-c/IR.h>
@@ -32,8 +32,8 @@ static void add_pointer(hone_buffer_t *key, const void *pointer) {
   hone_buffer_add(key, &pointer, sizeof pointer);
 }
 
-// Everything that makes two pure ops the same. Names, types and attributes are unique per context, so
-// their addresses say it; a null separates the parts.
+// Everything that makes two pure ops the same. Names, types and attributes are unique per context,
+// so their addresses say it; a null separates the parts.
 static void make_key(MlirOperation op, hone_buffer_t *key) {
   key->bytes = 0;
   add_pointer(key, mlirOperationGetName(op).ptr);

@@ -1,4 +1,5 @@
-// Our verifier, after MLIR's: what IRDL cannot say. This part drives it and checks module level and recipes.
+// Our verifier, after MLIR's: what IRDL cannot say. This part drives it and checks module level and
+// recipes.
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 #include <mlir-c/Diagnostics.h>
@@ -99,7 +100,8 @@ static bool check_sources(ir_verifier_t *v, MlirOperation op, MlirStringRef name
   intptr_t least = ir_ref_is(combine, "single") ? 1 : 2;
   intptr_t most = least == 1 ? 1 : ir_ref_is(combine, "interleave") ? 2 : IR_SOURCE_LIMIT;
   if (count >= least && count <= most) return true;
-  return ir_verify_fail(v, op, "recipe @%.*s combines \"%.*s\", which does not go with %d source(s)",
+  return ir_verify_fail(v, op,
+                        "recipe @%.*s combines \"%.*s\", which does not go with %d source(s)",
                         (int)name.length, name.data, (int)combine.length, combine.data, (int)count);
 }
 
@@ -109,7 +111,8 @@ static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   if (!ir_ref_is_symbol(name)) {
     return ir_verify_fail(v, op,
                           "sym_name must be a letter, _ or $, then letters, digits and . _ $ -, at "
-                          "most %d characters", IR_NAME_LIMIT);
+                          "most %d characters",
+                          IR_NAME_LIMIT);
   }
   MlirOperation *kept = HONE_NEW(v->arena, MlirOperation);
   *kept = op;
@@ -122,7 +125,8 @@ static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
     return ir_verify_fail(v, op, "recipe @%.*s is malformed", (int)name.length, name.data);
   }
   if (recipe.combine == IR_INTERLEAVE && recipe.N % 2 != 0) {
-    return ir_verify_fail(v, op, "recipe @%s interleaves two sources, so its %lld rows must be even",
+    return ir_verify_fail(v, op,
+                          "recipe @%s interleaves two sources, so its %lld rows must be even",
                           recipe.name, (long long)recipe.N);
   }
   return true;
@@ -149,8 +153,8 @@ bool ir_model_verify(const ir_model_t *model, hone_status_t *status) {
     return hone_fail(status, HONE_INVALID, "%s", *error ? error : "the model does not verify");
   }
   hone_arena_t *arena = hone_arena_create();
-  ir_verifier_t v = {.model = model, .context = ir_session_context(session), .arena = arena,
-                     .layer = -1};
+  ir_verifier_t v = {
+      .model = model, .context = ir_session_context(session), .arena = arena, .layer = -1};
   v.recipes = hone_map_create(arena);
   v.cached_layers = hone_map_create(arena);
   verify_module(&v);

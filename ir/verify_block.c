@@ -129,7 +129,10 @@ static void check_forward(ir_verifier_t *v, MlirOperation forward) {
 }
 
 void ir_verify_functions(ir_verifier_t *v) {
-  bool has_forward = false;
+  MlirOperation module = mlirModuleGetOperation(v->model->module);
+  if (mlirOperationIsNull(ir_function_find(v->model, "forward"))) {
+    ir_verify_fail(v, module, "the model has no function @forward");
+  }
   MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(v->model->module));
   for (; !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
     MlirStringRef name;
@@ -143,13 +146,10 @@ void ir_verify_functions(ir_verifier_t *v) {
     }
     v->function = ir_ref_copy(name, v->arena);
     if (ir_ref_is(name, "forward")) {
-      has_forward = true;
       check_forward(v, op);
     } else {
       check_block(v, op);
     }
   }
   v->function = NULL;
-  if (has_forward) return;
-  ir_verify_fail(v, mlirModuleGetOperation(v->model->module), "the model has no function @forward");
 }

@@ -1,6 +1,6 @@
-// State shared by the parts of the verifier: verify.c (module and recipes), verify_config.c (hone.model),
-// verify_block.c (functions), verify_op.c (ops). Each part reports and goes on, so that one run lists all
-// that is wrong. Thread rule: the session's thread.
+// State shared by the parts of the verifier: verify.c (module and recipes), verify_config.c
+// (hone.model), verify_block.c (functions), verify_op.c (ops). Each part reports and goes on, so
+// that one run lists all that is wrong. Thread rule: the session's thread.
 #ifndef HONE_IR_VERIFY_INTERNAL_H
 #define HONE_IR_VERIFY_INTERNAL_H
 
@@ -12,8 +12,8 @@ enum { IR_ERROR_LIMIT = 20 };  // later errors are counted, not reported
 typedef struct ir_verifier {
   const ir_model_t *model;
   MlirContext context;
-  hone_arena_t *arena;       // scratch, for this run
-  hone_map_t *recipes;       // name -> MlirOperation *
+  hone_arena_t *arena;        // scratch, for this run
+  hone_map_t *recipes;        // name -> MlirOperation *
   hone_map_t *cached_layers;  // layer number as text -> name of the function that attends in it
   bool has_config;
   ir_config_t config;
@@ -27,8 +27,8 @@ bool ir_verify_fail(ir_verifier_t *v, MlirOperation op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // An MLIR type as text in the scratch arena.
 const char *ir_verify_type_text(ir_verifier_t *v, MlirType type);
-// A format that the packed layouts know: a plain float, or grouped by a known group that divides the
-// padded K. False says why in *out_reason.
+// A format that the packed layouts know: a plain float, or grouped by a known group that divides
+// the padded K. False says why in *out_reason.
 bool ir_verify_format(hone_format_t format, int64_t K, const char **out_reason);
 
 void ir_verify_config(ir_verifier_t *v);

@@ -1,4 +1,5 @@
-// The verifier's part for ops: shapes, element types and references, one function per row of ops.def.
+// The verifier's part for ops: shapes, element types and references, one function per row of
+// ops.def.
 #include <inttypes.h>
 #include <math.h>
 #include <mlir-c/BuiltinAttributes.h>
@@ -17,10 +18,10 @@ static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *rol
   int64_t rows, columns;
   if (ir_value_is_null(x)) return ir_verify_fail(v, op, "%s is missing", role);
   MlirType type = mlirValueGetType(x);
-  bool shaped = ir_type_shape(type, &format, &rows, &columns) && mlirShapedTypeGetRank(type) == 2 &&
-                rows == -1 && columns >= 1 && columns <= IR_DIMENSION_LIMIT &&
-                mlirTypeEqual(type, ir_tensor_type(v->context, format, 2,
-                                                   (int64_t[]){rows, columns}));
+  bool shaped =
+      ir_type_shape(type, &format, &rows, &columns) && mlirShapedTypeGetRank(type) == 2 &&
+      rows == -1 && columns >= 1 && columns <= IR_DIMENSION_LIMIT &&
+      mlirTypeEqual(type, ir_tensor_type(v->context, format, 2, (int64_t[]){rows, columns}));
   if (!shaped) {
     return ir_verify_fail(v, op, "%s is %.100s; an activation is tensor<?xWIDTHxf32>", role,
                           ir_verify_type_text(v, type));
@@ -50,7 +51,8 @@ static bool check_result(ir_verifier_t *v, MlirOperation op, int64_t columns) {
   return check_columns(v, op, "the result", mlirOperationGetResult(op, 0), columns);
 }
 
-// Operand `position` comes from hone.weight and has this rank; its recipe's name goes to *out_recipe.
+// Operand `position` comes from hone.weight and has this rank; its recipe's name goes to
+// *out_recipe.
 static bool check_weight_operand(ir_verifier_t *v, MlirOperation op, size_t position,
                                  const char *role, intptr_t rank, const char **out_recipe,
                                  int64_t *out_N, int64_t *out_K) {
@@ -187,9 +189,8 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   ir_attribute_text(ir_attribute(op, "epilogue"), &epilogue);
   bool glu = !ir_ref_is(epilogue, "none");
   if (glu && N % 2 != 0) {
-    return ir_verify_fail(v, op,
-                          "a gated epilogue pairs rows, but weight @%s has %" PRId64 " of them",
-                          recipe, N);
+    return ir_verify_fail(
+        v, op, "a gated epilogue pairs rows, but weight @%s has %" PRId64 " of them", recipe, N);
   }
   int64_t width = glu ? N / 2 : N;
   if (!check_result(v, op, width)) return false;

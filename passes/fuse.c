@@ -40,34 +40,45 @@ static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
          ir_recipe_get(f->model, bias, &part->bias, &ignored) && part->bias.combine == IR_SINGLE;
 }
 
-// Same input, same K and format of the weights.
+// Same input; weights of one K and format; biases, where both have one, of one format.
 static bool parts_match(const part_t *a, const part_t *b) {
+  bool biases = !a->has_bias || !b->has_bias ||
+                hone_format_equal(a->bias.format, b->bias.format);
   return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
-         a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format);
+         a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format) &&
+         biases;
 }
 
-// "layers.0.attention.q" and "qkv" give "layers.0.attention.qkv", or "...qkv.2" if that is taken.
-static const char *merged_name(fuse_t *f, const char *first, const char *last) {
-  hone_arena_t *arena = ir_session_arena(f->model->session);
-  const char *dot = strrchr(first, '.');
-  size_t stem = dot ? (size_t)(dot - first) + 1 : 0;
-  const char *name = hone_arena_format(arena, "%.*s%s", (int)stem, first, last), *base = name;
-  ir_recipe_t taken;
-  hone_status_t ignored = {0};
-  for (int i = 2; ir_recipe_get(f->model, name, &taken, &ignored); i++)
-    name = hone_arena_format(arena, "%s.%d", base, i);
-  return name;
+static bool same_recipe(const ir_recipe_t *a, const ir_recipe_t *b) {
+  bool same = a->combine == b->combine && a->source_count == b->source_count && a->N == b->N &&
+              a->K == b->K && hone_format_equal(a->format, b->format);
+  for (size_t i = 0; same && i < a->source_count; i++)
+    same = !strcmp(a->sources[i], b->sources[i]);
+  return same;
 }
 
+// The name of a recipe that merges `recipes`: "layers.0.attention.q" and "qkv" give
+// "layers.0.attention.qkv", or "...qkv.2" if another recipe has that name. Blocks that share their
+// parts share the merged recipe too.
 static const char *merge_recipes(fuse_t *f, const ir_recipe_t *const *recipes, size_t count,
                                  ir_combine_t combine, const char *last) {
-  ir_recipe_t merged = *recipes[0];
-  merged.name = merged_name(f, recipes[0]->name, last);
+  ir_recipe_t merged = *recipes[0], taken;
   merged.combine = combine;
   merged.source_count = count;
   for (size_t i = 1; i < count; i++) {
     merged.sources[i] = recipes[i]->sources[0];
     merged.N += recipes[i]->N;
+  }
+  hone_arena_t *arena = ir_session_arena(f->model->session);
+  const char *dot = strrchr(merged.name, '.');
+  size_t stem = dot ? (size_t)(dot - merged.name) + 1 : 0;
+  const char *base = hone_arena_format(arena, "%.*s%s", (int)stem, merged.name, last);
+  merged.name = base;
+  for (int i = 2;; i++) {
+    hone_status_t absent = {0};
+    if (!ir_recipe_get(f->model, merged.name, &taken, &absent)) break;
+    if (same_recipe(&taken, &merged)) return merged.name;
+    merged.name = hone_arena_format(arena, "%s.%d", base, i);
   }
   ir_recipe_add(f->model, &merged);
   return merged.name;
@@ -115,14 +126,27 @@ static bool same_rope(MlirOperation a, MlirOperation b) {
   return true;
 }
 
+// The attention that one packed op does: q and k turned by the same rope, of the attention's heads.
+static bool match_rope(fuse_t *f, MlirOperation attend, MlirOperation q_rope, MlirOperation k_rope,
+                       ir_attention_t *out_attention) {
+  if (mlirOperationIsNull(q_rope) || mlirOperationIsNull(k_rope) || !same_rope(q_rope, k_rope))
+    return false;
+  if (!ir_op_attention(attend, f->model->session, out_attention)) return false;
+  out_attention->frequencies = ir_op_frequencies(q_rope, f->model->session);
+  out_attention->rope_scale = ir_op_float(q_rope, "scale", 1);
+  return out_attention->frequencies &&
+         ir_op_int(q_rope, "head_dim", 0) == out_attention->head_dim;
+}
+
 // attend(rope(x Wq), rope(x Wk), x Wv)  ->  attend_packed(x [Wq; Wk; Wv])
+// Attention that does not match stays as it is; lowering says then what packed attention needs.
 static bool fuse_attention(fuse_t *f, MlirOperation attend) {
   part_t parts[3];
   MlirOperation q_rope, k_rope;
+  ir_attention_t attention;
   ir_value_t q = behind_rope(ir_op_operand(attend, 0), &q_rope);
   ir_value_t k = behind_rope(ir_op_operand(attend, 1), &k_rope), v = ir_op_operand(attend, 2);
-  if (mlirOperationIsNull(q_rope) || mlirOperationIsNull(k_rope) || !same_rope(q_rope, k_rope))
-    return true;
+  if (!match_rope(f, attend, q_rope, k_rope, &attention)) return true;
   if (!read_part(f, q, &parts[0]) || !read_part(f, k, &parts[1]) || !read_part(f, v, &parts[2]))
     return true;
   if (!parts_match(&parts[0], &parts[1]) || !parts_match(&parts[0], &parts[2])) return true;
@@ -131,16 +155,9 @@ static bool fuse_attention(fuse_t *f, MlirOperation attend) {
         f->status, HONE_UNSUPPORTED,
         "@%s: some of q, k and v have a bias and some have none; give all or none a bias",
         f->block);
-  ir_attention_t attention;
-  double scale = ir_op_float(q_rope, "scale", 1);
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, attend, f->status);
   ir_value_t qkv = merge_parts(f, &rewrite, parts, 3, IR_CONCAT, "qkv", IR_EPILOGUE_NONE);
-  const double *frequencies = ir_op_frequencies(q_rope, f->model->session);
-  if (!frequencies || !ir_op_attention(attend, f->model->session, &attention))
-    return hone_fail(f->status, HONE_INTERNAL, "@%s: attention without its attributes", f->block);
-  attention.frequencies = frequencies;
-  attention.rope_scale = scale;
   ir_value_t fused = ir_attend_packed(&rewrite.builder, qkv, &attention);
   if (!hone_rewrite_end(&rewrite)) return false;
   hone_op_replace(attend, fused);

@@ -5,6 +5,8 @@
 #include <mlir-c/Pass.h>
 #include <string.h>
 
+#include "base/map.h"
+
 static const hone_pass_t passes[] = {
 #define PASS(name, function, options, summary) {name, summary, options, function},
 #include "passes/passes.def"
@@ -38,26 +40,53 @@ const char *hone_pass_option(const ir_model_t *model, const char *options, const
   return NULL;
 }
 
-// Every option of `text` is one the pass knows and has a value.
+// The names in a pass's "weights=FMT head=FMT".
+enum { OPTION_LIMIT = 8 };
+static size_t option_names(hone_arena_t *arena, const hone_pass_t *pass,
+                           const char *out_names[OPTION_LIMIT]) {
+  hone_slice_t rest = hone_slice(pass->options);
+  size_t count = 0;
+  while (rest.data && count < OPTION_LIMIT) {
+    hone_slice_t item = hone_slice_cut(&rest, ' ');
+    hone_slice_t name = hone_slice_cut(&item, '=');
+    if (name.bytes) out_names[count++] = hone_arena_strndup(arena, name.data, name.bytes);
+  }
+  return count;
+}
+
+static bool unknown_option(hone_arena_t *arena, const hone_pass_t *pass, const char *name,
+                           hone_status_t *status) {
+  const char *names[OPTION_LIMIT];
+  size_t count = option_names(arena, pass, names);
+  if (!count)
+    return hone_fail(status, HONE_INVALID, "pass %s takes no options, not '%s'", pass->name, name);
+  const char *closest = hone_text_closest(name, names, count);
+  if (closest)
+    return hone_fail(status, HONE_INVALID, "pass %s has no option '%s'; did you mean '%s'?",
+                     pass->name, name, closest);
+  return hone_fail(status, HONE_INVALID, "pass %s has no option '%s'; it takes %s", pass->name,
+                   name, pass->options);
+}
+
+// Every option of `text` is one the pass knows, has a value, and is given once.
 static bool check_options(const ir_model_t *model, const hone_pass_t *pass, const char *text,
                           hone_status_t *status) {
   hone_arena_t *arena = ir_session_arena(model->session);
+  hone_map_t *given = hone_map_create(arena);
   hone_slice_t rest = hone_slice(text);
   while (rest.data) {
     hone_slice_t value = hone_slice_trim(hone_slice_cut(&rest, ' '));
     if (!value.bytes) continue;
     hone_slice_t key = hone_slice_cut(&value, '=');
     const char *name = hone_arena_strndup(arena, key.data, key.bytes);
-    bool known = hone_pass_option(model, pass->options, name) != NULL;
-    if (!known && !*pass->options)
-      return hone_fail(status, HONE_INVALID, "pass %s takes no options, not '%s'", pass->name,
-                       name);
-    if (!known)
-      return hone_fail(status, HONE_INVALID, "pass %s has no option '%s'; it takes %s", pass->name,
-                       name, pass->options);
+    if (!hone_pass_option(model, pass->options, name))
+      return unknown_option(arena, pass, name, status);
     if (!value.data || !value.bytes)
       return hone_fail(status, HONE_INVALID, "pass %s: option '%s' needs a value: %s=...",
                        pass->name, name, name);
+    if (!hone_map_insert(given, key.data, key.bytes, given))
+      return hone_fail(status, HONE_INVALID, "pass %s: option '%s' is given twice", pass->name,
+                       name);
   }
   return true;
 }
@@ -66,14 +95,20 @@ static void add_text(MlirStringRef text, void *buffer) {
   hone_buffer_add(buffer, text.data, text.length);
 }
 
-static bool unknown_pass(const char *name, const char *mlir_message, hone_status_t *status) {
+// `message` is what MLIR says of a pipeline item that it could not add.
+static bool refuse_upstream(const char *item, const char *message, hone_status_t *status) {
+  if (!strcmp(item, "select-dataflow"))
+    return hone_fail(status, HONE_INVALID,
+                     "select-dataflow needs a target: it is the phase dataflow of hone compile "
+                     "(--to dataflow --dump dataflow:DIR shows what it does)");
+  if (!strstr(message, "does not refer to a registered pass"))
+    return hone_fail(status, HONE_INVALID, "MLIR pass '%s': %.400s", item, message);
   const char *names[sizeof passes / sizeof *passes];
   for (size_t i = 0; i < hone_pass_count(); i++) names[i] = passes[i].name;
-  const char *closest = hone_text_closest(name, names, hone_pass_count());
+  const char *closest = hone_text_closest(item, names, hone_pass_count());
   if (closest)
-    return hone_fail(status, HONE_INVALID, "unknown pass '%s'; did you mean '%s'?", name, closest);
-  return hone_fail(status, HONE_INVALID, "unknown pass '%s' (hone list passes): %.300s", name,
-                   mlir_message);
+    return hone_fail(status, HONE_INVALID, "unknown pass '%s'; did you mean '%s'?", item, closest);
+  return hone_fail(status, HONE_INVALID, "unknown pass '%s'; see 'hone list passes'", item);
 }
 
 // One of MLIR's own passes, e.g. "symbol-dce" or "cse".
@@ -87,7 +122,7 @@ static bool run_upstream(ir_model_t *model, const char *item, hone_status_t *sta
                                    mlirStringRefCreateFromCString(item), add_text, &message));
   for (size_t i = 0; i < message.bytes; i++)
     if (message.data[i] == '\n') message.data[i] = ' ';
-  if (!ok) unknown_pass(item, hone_buffer_cstr(&message), status);
+  if (!ok) refuse_upstream(item, hone_buffer_cstr(&message), status);
   ir_session_clear_error(model->session);
   if (ok && mlirLogicalResultIsFailure(
                 mlirPassManagerRunOnOp(manager, mlirModuleGetOperation(model->module)))) {

@@ -1,16 +1,26 @@
-// Quantizes activations where a linear's weight format wants int8 input: q8 rows, one scale per 64
-// values. Needs: weight formats chosen (quantize). Changes: adds hone.quantize before linears, one
-// per value. Keeps: weights, and linears of plain float weights (their kernels take f32).
+// Quantizes activations where a linear's weight format prefers int8 input (ir/formats.def), or
+// everywhere (acts=q8), or nowhere (acts=f32): q8 rows, one scale per 64 values. An input that
+// several linears share is quantized once.
+// Needs: weight formats chosen (quantize). Changes: adds hone.quantize before linears. Keeps:
+// weights, and linears of plain float weights (their kernels take f32).
 #include <string.h>
 
 #include "passes/pass_internal.h"
 
-// The existing quantized form of x, made for an earlier linear of the block, or a null value.
-static ir_value_t find_quantized(ir_value_t x) {
+static const hone_format_t act_format = {HONE_Q8, HONE_GROUP};
+
+// The quantized form of x that an earlier op of the block made, or a null value.
+static ir_value_t find_quantized(ir_value_t x, MlirOperation linear) {
   MlirOpOperand use = mlirValueGetFirstUse(x);
   for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
     MlirOperation user = mlirOpOperandGetOwner(use);
-    if (ir_op_kind(user) == IR_OP_QUANTIZE) return mlirOperationGetResult(user, 0);
+    hone_format_t format;
+    int64_t rows, columns;
+    if (ir_op_kind(user) != IR_OP_QUANTIZE || !mlirOperationIsBeforeInBlock(user, linear)) continue;
+    ir_value_t quantized = mlirOperationGetResult(user, 0);
+    if (ir_value_shape(quantized, &format, &rows, &columns) &&
+        hone_format_equal(format, act_format))
+      return quantized;
   }
   return (ir_value_t){0};
 }
@@ -37,11 +47,11 @@ static bool quantize_input(ir_model_t *model, MlirOperation linear, hone_status_
   hone_format_t format;
   int64_t rows, columns;
   if (!ir_value_shape(x, &format, &rows, &columns) || format.storage != HONE_F32) return true;
-  ir_value_t quantized = find_quantized(x);
+  ir_value_t quantized = find_quantized(x, linear);
   if (ir_value_is_null(quantized)) {
     hone_rewrite_t rewrite;
     hone_rewrite_begin(&rewrite, model, linear, status);
-    quantized = ir_quantize(&rewrite.builder, x, (hone_format_t){HONE_Q8, HONE_GROUP});
+    quantized = ir_quantize(&rewrite.builder, x, act_format);
     if (!hone_rewrite_end(&rewrite)) return false;
   }
   mlirOperationSetOperand(linear, 0, quantized);

@@ -1,5 +1,5 @@
-// Sums a large buffer with 256-bit adds in all threads, each on its own contiguous share, and keeps the fastest pass.
-// Eight accumulators keep enough loads in flight that memory is the only limit.
+// Sums a large buffer with 256-bit adds in all threads, each on its own contiguous share, and keeps
+// the fastest pass. Eight accumulators keep enough loads in flight that memory is the only limit.
 #include "runtime/bandwidth.h"
 
 #include <string.h>
@@ -72,7 +72,8 @@ bool hone_bandwidth_measure(hone_session_t *session, uint32_t threads, hone_band
     hone_pool_destroy(own_pool);
     return hone_fail(status, HONE_EXHAUSTED, "no memory to measure the read bandwidth");
   }
-  if (!out_result->is_from_weights) hone_pool_run(pool, out_result->threads, units, fill_units, &work);
+  if (!out_result->is_from_weights)
+    hone_pool_run(pool, out_result->threads, units, fill_units, &work);
   uint64_t start = hone_clock_ns();
   for (int pass = 0; pass < PASS_HIGH; ++pass) {
     uint64_t before = hone_clock_ns();

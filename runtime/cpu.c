@@ -1,4 +1,5 @@
-// CPU features by CPUID and XGETBV (Intel SDM vol. 1, 13.3 and 15.2), and the number of usable CPUs on Linux.
+// CPU features by CPUID and XGETBV (Intel SDM vol. 1, 13.3 and 15.2), and the number of usable CPUs
+// on Linux.
 #include "runtime/cpu.h"
 
 #include <cpuid.h>

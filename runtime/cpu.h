@@ -1,5 +1,5 @@
-// What this machine's CPU offers: instruction-set levels and how many CPUs this process may use. Thread rule: any
-// thread; nothing is cached.
+// What this machine's CPU offers: instruction-set levels and how many CPUs this process may use.
+// Thread rule: any thread; nothing is cached.
 #ifndef HONE_RUNTIME_CPU_H
 #define HONE_RUNTIME_CPU_H
 
@@ -8,12 +8,13 @@
 
 #include "hone/status.h"
 
-// Instruction-set levels that kernels are built for. A level is a set of CPU features that the operating system also
-// has to save on a task switch.
+// Instruction-set levels that kernels are built for. A level is a set of CPU features that the
+// operating system also has to save on a task switch.
 //   avx2    AVX, AVX2, FMA, F16C, BMI1, BMI2, LZCNT, POPCNT
 //   avx512  avx2 and AVX-512 F, BW, DQ, VL, VNNI
 
-// True if this CPU and operating system have the level `isa`; else writes what is missing ("fma, f16c") to out_missing
+// True if this CPU and operating system have the level `isa`; else writes what is missing ("fma,
+// f16c") to out_missing
 // (`limit` bytes, always terminated). An unknown name is missing itself.
 bool hone_cpu_has(const char *isa, char *out_missing, size_t limit);
 

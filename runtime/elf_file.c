@@ -1,5 +1,5 @@
-// Reads the section headers of an ELF64 file with pread. Works on stripped files (strip keeps section headers) and says
-// "truncated" for files cut at any byte.
+// Reads the section headers of an ELF64 file with pread. Works on stripped files (strip keeps
+// section headers) and says "truncated" for files cut at any byte.
 #include "runtime/elf_file.h"
 
 #include <elf.h>
@@ -21,21 +21,25 @@ typedef struct elf_reader {
 
 static bool fail_truncated(const elf_reader_t *reader, uint64_t end, hone_status_t *status) {
   return hone_fail(status, HONE_INVALID,
-                   "%s: truncated: the file has %llu bytes but its headers speak of byte %llu; copy or compile it again",
+                   "%s: truncated: the file has %llu bytes but its headers speak of byte %llu; "
+                   "copy or compile it again",
                    reader->path, (unsigned long long)reader->file_bytes, (unsigned long long)end);
 }
 
 // Reads exactly `bytes` at `offset`, after checking the range against the file's size.
-static bool read_range(const elf_reader_t *reader, uint64_t offset, void *out, uint64_t bytes, hone_status_t *status) {
+static bool read_range(const elf_reader_t *reader, uint64_t offset, void *out, uint64_t bytes,
+                       hone_status_t *status) {
   uint64_t end;
   if (!hone_checked_add(offset, bytes, &end)) {
-    return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (an offset overflows)", reader->path);
+    return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (an offset overflows)",
+                     reader->path);
   }
   if (end > reader->file_bytes) return fail_truncated(reader, end, status);
   for (uint64_t done = 0; done < bytes;) {
     ssize_t n = pread(reader->fd, (char *)out + done, bytes - done, (off_t)(offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return hone_fail(status, HONE_IO, "%s: cannot read: %s", reader->path, strerror(errno));
+    if (n < 0)
+      return hone_fail(status, HONE_IO, "%s: cannot read: %s", reader->path, strerror(errno));
     if (n == 0) return fail_truncated(reader, end, status);  // it shrank while we looked
     done += (uint64_t)n;
   }
@@ -47,7 +51,8 @@ static bool read_header(elf_reader_t *reader, Elf64_Ehdr *out_header, hone_statu
   if (fstat(reader->fd, &info) != 0) {
     return hone_fail(status, HONE_IO, "%s: cannot stat: %s", reader->path, strerror(errno));
   }
-  if (!S_ISREG(info.st_mode)) return hone_fail(status, HONE_INVALID, "%s: not a regular file", reader->path);
+  if (!S_ISREG(info.st_mode))
+    return hone_fail(status, HONE_INVALID, "%s: not a regular file", reader->path);
   reader->file_bytes = (uint64_t)info.st_size;
   if (!read_range(reader, 0, out_header, sizeof *out_header, status)) return false;
   if (memcmp(out_header->e_ident, ELFMAG, SELFMAG) != 0) {
@@ -57,16 +62,18 @@ static bool read_header(elf_reader_t *reader, Elf64_Ehdr *out_header, hone_statu
     return hone_fail(status, HONE_INVALID, "%s: not a 64-bit little-endian ELF file", reader->path);
   }
   if (out_header->e_shoff == 0) {
-    return hone_fail(status, HONE_INVALID, "%s: no section headers, so its weights cannot be found", reader->path);
+    return hone_fail(status, HONE_INVALID, "%s: no section headers, so its weights cannot be found",
+                     reader->path);
   }
   if (out_header->e_shentsize != sizeof(Elf64_Shdr)) {
-    return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (section header size %u)", reader->path,
-                     (unsigned)out_header->e_shentsize);
+    return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (section header size %u)",
+                     reader->path, (unsigned)out_header->e_shentsize);
   }
   return true;
 }
 
-// Number of sections and index of the names section, following the escape for more than 0xff00 sections.
+// Number of sections and index of the names section, following the escape for more than 0xff00
+// sections.
 static bool read_counts(const elf_reader_t *reader, const Elf64_Ehdr *header, uint64_t *out_count,
                         uint64_t *out_names, hone_status_t *status) {
   Elf64_Shdr first;
@@ -78,35 +85,41 @@ static bool read_counts(const elf_reader_t *reader, const Elf64_Ehdr *header, ui
     if (header->e_shstrndx == SHN_XINDEX) *out_names = first.sh_link;
   }
   if (*out_count == 0 || *out_count > SECTION_LIMIT || *out_names >= *out_count) {
-    return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (%llu sections, names in section %llu)",
-                     reader->path, (unsigned long long)*out_count, (unsigned long long)*out_names);
+    return hone_fail(status, HONE_INVALID,
+                     "%s: damaged ELF headers (%llu sections, names in section %llu)", reader->path,
+                     (unsigned long long)*out_count, (unsigned long long)*out_names);
   }
   return true;
 }
 
-static bool match_sections(const elf_reader_t *reader, const Elf64_Shdr *headers, uint64_t header_count,
-                           const char *strings, uint64_t string_bytes, const char *const *names, size_t count,
-                           hone_elf_section_t *out_sections, hone_status_t *status) {
+static bool match_sections(const elf_reader_t *reader, const Elf64_Shdr *headers,
+                           uint64_t header_count, const char *strings, uint64_t string_bytes,
+                           const char *const *names, size_t count, hone_elf_section_t *out_sections,
+                           hone_status_t *status) {
   for (uint64_t i = 0; i < header_count; ++i) {
     const Elf64_Shdr *header = &headers[i];
     if (header->sh_type == SHT_NULL) continue;
     if (header->sh_name >= string_bytes) {
-      return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (name of section %llu)", reader->path,
-                       (unsigned long long)i);
+      return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (name of section %llu)",
+                       reader->path, (unsigned long long)i);
     }
-    const char *name = strings + header->sh_name;  // terminated: the table's last byte is forced to 0
+    const char *name =
+        strings + header->sh_name;  // terminated: the table's last byte is forced to 0
     for (size_t j = 0; j < count; ++j) {
       if (out_sections[j].found || strcmp(name, names[j]) != 0) continue;
       if (header->sh_type == SHT_NOBITS) {
-        return hone_fail(status, HONE_INVALID, "%s: section %s has no bytes in this file (is it a debug file?)",
+        return hone_fail(status, HONE_INVALID,
+                         "%s: section %s has no bytes in this file (is it a debug file?)",
                          reader->path, name);
       }
       uint64_t end;
       if (!hone_checked_add(header->sh_offset, header->sh_size, &end)) {
-        return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (size of section %s)", reader->path, name);
+        return hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (size of section %s)",
+                         reader->path, name);
       }
       if (end > reader->file_bytes) return fail_truncated(reader, end, status);
-      out_sections[j] = (hone_elf_section_t){.found = true, .offset = header->sh_offset, .bytes = header->sh_size};
+      out_sections[j] = (hone_elf_section_t){
+          .found = true, .offset = header->sh_offset, .bytes = header->sh_size};
     }
   }
   return true;
@@ -129,9 +142,11 @@ bool hone_elf_find(int fd, const char *path, const char *const *names, size_t co
               (unsigned long long)section_count);
     goto done;
   }
-  if (!read_range(&reader, header.e_shoff, headers, section_count * sizeof *headers, status)) goto done;
+  if (!read_range(&reader, header.e_shoff, headers, section_count * sizeof *headers, status))
+    goto done;
   uint64_t string_bytes = headers[names_index].sh_size;
-  if (headers[names_index].sh_type != SHT_STRTAB || string_bytes == 0 || string_bytes > NAMES_LIMIT_BYTES) {
+  if (headers[names_index].sh_type != SHT_STRTAB || string_bytes == 0 ||
+      string_bytes > NAMES_LIMIT_BYTES) {
     hone_fail(status, HONE_INVALID, "%s: damaged ELF headers (section names)", path);
     goto done;
   }
@@ -140,9 +155,11 @@ bool hone_elf_find(int fd, const char *path, const char *const *names, size_t co
     hone_fail(status, HONE_EXHAUSTED, "%s: out of memory for section names", path);
     goto done;
   }
-  if (!read_range(&reader, headers[names_index].sh_offset, strings, string_bytes, status)) goto done;
+  if (!read_range(&reader, headers[names_index].sh_offset, strings, string_bytes, status))
+    goto done;
   strings[string_bytes - 1] = 0;
-  ok = match_sections(&reader, headers, section_count, strings, string_bytes, names, count, out_sections, status);
+  ok = match_sections(&reader, headers, section_count, strings, string_bytes, names, count,
+                      out_sections, status);
 done:
   free(strings);
   free(headers);

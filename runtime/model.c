@@ -1,5 +1,5 @@
-// Opens a compiled model: checks its image and plan, picks the kernels this CPU can run, opens weights and tokenizer.
-// It runs nothing (runtime/session.c).
+// Opens a compiled model: checks its image and plan, picks the kernels this CPU can run, opens
+// weights and tokenizer. It runs nothing (runtime/session.c).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,10 @@
 #include "runtime/plan.h"
 #include "runtime/weights.h"
 
-enum { ISA_LIMIT = sizeof(((hone_image_t *)0)->isa) / sizeof(struct hone_image_isa), PATH_LIMIT = 4096 };
+enum {
+  ISA_LIMIT = sizeof(((hone_image_t *)0)->isa) / sizeof(struct hone_image_isa),
+  PATH_LIMIT = 4096
+};
 
 // Defined by the object that `hone compile` links in; NULL in a program without one.
 extern const hone_image_t hone_image __attribute__((weak));
@@ -18,26 +21,30 @@ static bool check_image(const hone_image_t *image, uint64_t plan_extent, hone_st
   if (image->plan == NULL) return hone_fail(status, HONE_INVALID, "the model's image has no plan");
   if (!hone_plan_check(image->plan, plan_extent, status)) return false;
   if (image->isa_count < 1 || image->isa_count > ISA_LIMIT) {
-    return hone_fail(status, HONE_INVALID, "the model's image is damaged: %u instruction sets", image->isa_count);
+    return hone_fail(status, HONE_INVALID, "the model's image is damaged: %u instruction sets",
+                     image->isa_count);
   }
   for (uint32_t i = 0; i < image->isa_count; ++i) {
     const struct hone_image_isa *isa = &image->isa[i];
     bool is_good = isa->name != NULL && isa->kernels != NULL;
-    for (uint32_t j = 0; is_good && j < image->plan->kernel_count; ++j) is_good = isa->kernels[j] != NULL;
-    if (!is_good) return hone_fail(status, HONE_INVALID, "the model's image is damaged: instruction set %u", i);
+    for (uint32_t j = 0; is_good && j < image->plan->kernel_count; ++j)
+      is_good = isa->kernels[j] != NULL;
+    if (!is_good)
+      return hone_fail(status, HONE_INVALID, "the model's image is damaged: instruction set %u", i);
   }
   return true;
 }
 
 // The best instruction set that both the image and this CPU have, or the one asked for.
-static bool pick_isa(const hone_image_t *image, const char *wanted, const struct hone_image_isa **out_isa,
-                     hone_status_t *status) {
+static bool pick_isa(const hone_image_t *image, const char *wanted,
+                     const struct hone_image_isa **out_isa, hone_status_t *status) {
   char missing[256] = "", names[128] = "";
   size_t used = 0;
   for (uint32_t i = 0; i < image->isa_count; ++i) {
     const struct hone_image_isa *isa = &image->isa[i];
     if (used < sizeof names) {
-      used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", isa->name);
+      used +=
+          (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", isa->name);
     }
     if (wanted != NULL && strcmp(wanted, isa->name) != 0) continue;
     if (hone_cpu_has(isa->name, missing, sizeof missing)) {
@@ -45,40 +52,49 @@ static bool pick_isa(const hone_image_t *image, const char *wanted, const struct
       return true;
     }
     if (wanted != NULL) {
-      return hone_fail(status, HONE_UNSUPPORTED, "this CPU cannot run %s kernels: it lacks %s", wanted, missing);
+      return hone_fail(status, HONE_UNSUPPORTED, "this CPU cannot run %s kernels: it lacks %s",
+                       wanted, missing);
     }
   }
   if (wanted != NULL) {
-    return hone_fail(status, HONE_NOT_FOUND, "the model has no %s kernels; it has %s", wanted, names);
+    return hone_fail(status, HONE_NOT_FOUND, "the model has no %s kernels; it has %s", wanted,
+                     names);
   }
-  return hone_fail(status, HONE_UNSUPPORTED, "this CPU is too old for the model (%s): it lacks %s", names, missing);
+  return hone_fail(status, HONE_UNSUPPORTED, "this CPU is too old for the model (%s): it lacks %s",
+                   names, missing);
 }
 
-static bool open_model(hone_model_t *model, const hone_model_options_t *options, hone_status_t *status) {
+static bool open_model(hone_model_t *model, const hone_model_options_t *options,
+                       hone_status_t *status) {
   char image_path[PATH_LIMIT], plan_path[PATH_LIMIT];
   model->image = options->image != NULL ? options->image : &hone_image;
   if (model->image == NULL) {
     return hone_fail(status, HONE_NOT_FOUND, "no compiled model is linked into this program");
   }
   hone_object_extent(model->image, image_path, sizeof image_path);
-  uint64_t extent = model->image->plan != NULL ? hone_object_extent(model->image->plan, plan_path, sizeof plan_path) : 0;
+  uint64_t extent = model->image->plan != NULL
+                        ? hone_object_extent(model->image->plan, plan_path, sizeof plan_path)
+                        : 0;
   if (!check_image(model->image, extent, status)) return false;
   model->plan = model->image->plan;
   if (!pick_isa(model->image, options->isa, &model->isa, status)) return false;
 
   const char *path = options->path != NULL ? options->path : image_path;
   if (path[0] == 0) {
-    return hone_fail(status, HONE_NOT_FOUND, "the model's image lies in no file; set path to the file with its weights");
+    return hone_fail(status, HONE_NOT_FOUND,
+                     "the model's image lies in no file; set path to the file with its weights");
   }
   if (!hone_weights_open(model, path, status)) return false;
   if (model->image->tokenizer_bytes == 0) return true;
-  if (!hone_tokenizer_create(model->image->tokenizer, model->image->tokenizer_bytes, &model->tokenizer, status)) {
+  if (!hone_tokenizer_create(model->image->tokenizer, model->image->tokenizer_bytes,
+                             &model->tokenizer, status)) {
     return hone_note(status, "the model's tokenizer");
   }
   return true;
 }
 
-bool hone_model_open(const hone_model_options_t *options, hone_model_t **out_model, hone_status_t *status) {
+bool hone_model_open(const hone_model_options_t *options, hone_model_t **out_model,
+                     hone_status_t *status) {
   *out_model = NULL;
   hone_model_t *model = calloc(1, sizeof *model);
   if (model == NULL) return hone_fail(status, HONE_EXHAUSTED, "out of memory for a model");

@@ -9,10 +9,10 @@
 
 struct hone_model {
   const hone_image_t *image;
-  const hone_plan_t *plan;         // image->plan, checked
+  const hone_plan_t *plan;           // image->plan, checked
   const struct hone_image_isa *isa;  // the chosen kernels
-  const uint8_t *weights;          // plan->weight_bytes, 64-aligned, read-only; NULL if there are none
-  void *mapping;                   // pages that hold `weights`
+  const uint8_t *weights;  // plan->weight_bytes, 64-aligned, read-only; NULL if there are none
+  void *mapping;           // pages that hold `weights`
   size_t mapping_bytes;
   char *manifest;               // NUL-terminated; "" if stripped away
   hone_tokenizer_t *tokenizer;  // NULL: the model has none

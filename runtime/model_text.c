@@ -1,4 +1,5 @@
-// The public text calls: a model's tokenizer behind hone/hone.h. The tokenizer itself is runtime/tokenizer*.
+// The public text calls: a model's tokenizer behind hone/hone.h. The tokenizer itself is
+// runtime/tokenizer*.
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +11,13 @@ struct hone_decoder {
 
 static bool require_tokenizer(const hone_model_t *model, hone_status_t *status) {
   if (model->tokenizer != NULL) return true;
-  return hone_fail(status, HONE_NOT_FOUND, "the model was compiled without a tokenizer; work with token ids (--ids)");
+  return hone_fail(status, HONE_NOT_FOUND,
+                   "the model was compiled without a tokenizer; work with token ids (--ids)");
 }
 
-bool hone_model_tokenize(const hone_model_t *model, const char *text, size_t bytes, bool add_special, int32_t *ids,
-                         size_t limit, size_t *out_count, hone_status_t *status) {
+bool hone_model_tokenize(const hone_model_t *model, const char *text, size_t bytes,
+                         bool add_special, int32_t *ids, size_t limit, size_t *out_count,
+                         hone_status_t *status) {
   *out_count = 0;
   if (!require_tokenizer(model, status)) return false;
   hone_token_ids_t list = {0};
@@ -29,7 +32,8 @@ bool hone_model_tokenize(const hone_model_t *model, const char *text, size_t byt
   return ok;
 }
 
-bool hone_decoder_create(const hone_model_t *model, hone_decoder_t **out_decoder, hone_status_t *status) {
+bool hone_decoder_create(const hone_model_t *model, hone_decoder_t **out_decoder,
+                         hone_status_t *status) {
   *out_decoder = NULL;
   if (!require_tokenizer(model, status)) return false;
   hone_decoder_t *decoder = calloc(1, sizeof *decoder);

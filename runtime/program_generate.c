@@ -1,166 +1,239 @@
-// Generation: the prompt, then one token after the other, as text or ids on standard output; statistics on standard error.
+// Generates: reads the prompt, feeds it, samples and prints token by token, then reports on
+// standard error.
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "runtime/bandwidth.h"
 #include "runtime/program.h"
 
+enum { FLUSH_NS = 50 * 1000 * 1000 };  // a pipe's reader waits for text no longer than this
+
 typedef struct generation {
-  const hone_model_t *model;
   const program_options_t *options;
+  hone_model_t *model;
+  hone_model_info_t info;
   hone_session_t *session;
-  hone_decoder_t *decoder;
-  int32_t *ids;  // the prompt
+  hone_decoder_t *decoder;  // NULL with --ids
+  int32_t *ids;             // the prompt
   size_t count;
-  uint64_t prefill_ns, decode_ns, made;
-  const char *end;  // why it ended
-  bool has_broken_pipe;
+  uint32_t context;
+  bool is_terminal, has_output;
+  int write_error;  // errno of the first failed write
+  uint64_t flushed_ns;
+  // statistics
+  uint64_t prefill_ns, decode_ns;
+  uint64_t made_count, step_count;  // tokens sampled; steps fed after the prompt
+  const char *stopped;              // "tokens", "end", "context", "interrupted"
 } generation_t;
 
-static bool tokenize(generation_t *g, const char *text, size_t bytes, hone_status_t *status) {
-  size_t count = 0;
-  if (!hone_model_tokenize(g->model, text, bytes, true, NULL, 0, &count, status)) return false;
-  g->ids = malloc((count + 1) * sizeof *g->ids);
-  if (g->ids == NULL) return hone_fail(status, HONE_EXHAUSTED, "out of memory for the prompt");
-  return hone_model_tokenize(g->model, text, bytes, true, g->ids, count, &g->count, status);
+static void write_bytes(generation_t *run, const char *data, size_t bytes) {
+  if (bytes == 0 || run->write_error != 0) return;
+  run->has_output = true;
+  if (fwrite(data, 1, bytes, stdout) != bytes) run->write_error = errno != 0 ? errno : EIO;
 }
 
-static bool read_prompt(generation_t *g, int *out_code, hone_status_t *status) {
-  const char *prompt = g->options->prompt != NULL ? g->options->prompt : "";
-  char *input = NULL;
-  size_t bytes = strlen(prompt);
-  if (strcmp(prompt, "-") == 0) {
-    if (!hone_program_read_stdin(&input, &bytes, status)) return false;
-    prompt = input;
-  }
-  bool ok;
-  if (g->options->ids) {
-    ok = hone_program_parse_ids(prompt, bytes, &g->ids, &g->count, status);
-    if (!ok) *out_code = PROGRAM_USAGE;
-  } else {
-    ok = tokenize(g, prompt, bytes, status);
-  }
-  free(input);
-  if (ok && g->count == 0) ok = hone_fail(status, HONE_INVALID, "the prompt is empty, and this model has no start token");
-  return ok;
+static void flush_output(generation_t *run, bool always) {
+  uint64_t now = hone_clock_ns();
+  if (run->write_error != 0 || (!always && !run->is_terminal && now - run->flushed_ns < FLUSH_NS))
+    return;
+  run->flushed_ns = now;
+  if (fflush(stdout) != 0) run->write_error = errno != 0 ? errno : EIO;
 }
 
-// A closed pipe ends generation without a message; other failures are errors.
-static bool write_out(generation_t *g, const void *data, size_t bytes, hone_status_t *status) {
-  if (bytes == 0 || (fwrite(data, 1, bytes, stdout) == bytes && fflush(stdout) == 0)) return true;
-  g->has_broken_pipe = errno == EPIPE;
-  return hone_fail(status, HONE_IO, "cannot write to standard output: %s", strerror(errno));
-}
-
-static bool write_token(generation_t *g, int32_t id, hone_status_t *status) {
-  if (g->options->ids) {
-    char text[16];
-    int length = snprintf(text, sizeof text, "%s%d", g->made > 0 ? " " : "", (int)id);
-    return write_out(g, text, (size_t)length, status);
-  }
-  size_t bytes;
-  const char *text = hone_decoder_add(g->decoder, id, &bytes);
-  return write_out(g, text, bytes, status);
-}
-
-static bool echo_prompt(generation_t *g, hone_status_t *status) {
-  for (size_t i = 0; i < g->count && !g->options->ids; ++i) {
+// Prints what a token adds to the text. `is_shown` false only brings the decoder up to date.
+static void print_token(generation_t *run, int32_t id, bool is_shown) {
+  if (run->decoder != NULL) {
     size_t bytes;
-    const char *text = hone_decoder_add(g->decoder, g->ids[i], &bytes);
-    if (g->options->echo && !write_out(g, text, bytes, status)) return false;
+    const char *text = hone_decoder_add(run->decoder, id, &bytes);
+    if (is_shown) write_bytes(run, text, bytes);
+  } else if (is_shown) {
+    char text[16];
+    int n = snprintf(text, sizeof text, "%s%d", run->has_output ? " " : "", id);
+    write_bytes(run, text, (size_t)n);
+  }
+}
+
+static bool tokenize(generation_t *run, const char *text, size_t bytes, hone_status_t *status) {
+  if (run->options->ids) return hone_program_parse_ids(text, bytes, &run->ids, &run->count, status);
+  size_t limit = bytes + 16;  // rarely more than a token a byte, but special normalisations may
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    run->ids = malloc(limit * sizeof *run->ids);
+    if (run->ids == NULL) return hone_fail(status, HONE_EXHAUSTED, "out of memory for the prompt");
+    if (!hone_model_tokenize(run->model, text, bytes, true, run->ids, limit, &run->count, status))
+      return false;
+    if (run->count <= limit) return true;
+    limit = run->count;
+    free(run->ids);
+    run->ids = NULL;
+  }
+  return hone_fail(status, HONE_INTERNAL, "the tokenizer gave two different counts");
+}
+
+static bool read_prompt(generation_t *run, hone_status_t *status) {
+  const char *text = run->options->prompt != NULL ? run->options->prompt : "";
+  size_t bytes = strlen(text);
+  char *input = NULL;
+  if (strcmp(text, "-") == 0) {
+    if (!hone_program_read_stdin(&input, &bytes, status)) return false;
+    text = input;
+  }
+  bool ok = tokenize(run, text, bytes, status);
+  free(input);
+  if (!ok) return false;
+  if (run->count == 0) {
+    if (run->info.bos < 0) {
+      return hone_fail(status, HONE_INVALID,
+                       "the prompt is empty, and the model has no start token to begin with");
+    }
+    int32_t *ids = realloc(run->ids, sizeof *ids);
+    if (ids == NULL) return hone_fail(status, HONE_EXHAUSTED, "out of memory for the prompt");
+    ids[0] = run->info.bos;
+    run->ids = ids;
+    run->count = 1;
+  }
+  if (run->count > run->context) {
+    return hone_fail(
+        status, HONE_EXHAUSTED, "the prompt has %zu tokens, but the context holds %u; %s",
+        run->count, run->context,
+        run->context < run->info.context ? "shorten it or raise --context" : "shorten it");
   }
   return true;
 }
 
-static bool feed(generation_t *g, const int32_t *ids, size_t count, uint64_t *ns, hone_status_t *status) {
+static bool feed(generation_t *run, const int32_t *ids, size_t count, uint64_t *out_ns,
+                 hone_status_t *status) {
   uint64_t start = hone_clock_ns();
-  bool ok = hone_session_feed(g->session, ids, count, 1, NULL, status);
-  *ns += hone_clock_ns() - start;
+  bool ok = hone_session_feed(run->session, ids, count, 1, NULL, status);
+  *out_ns += hone_clock_ns() - start;
   return ok;
 }
 
-static bool generate(generation_t *g, uint32_t context, hone_status_t *status) {
-  const hone_sampling_t sampling = {(float)g->options->temperature, (float)g->options->top_p, (uint64_t)g->options->seed};
-  if (g->count >= context) {
-    return hone_fail(status, HONE_EXHAUSTED, "the prompt has %zu tokens; the context of %u tokens has no room for an answer",
-                     g->count, context);
-  }
-  if (!echo_prompt(g, status) || !feed(g, g->ids, g->count, &g->prefill_ns, status)) return false;
-  g->end = "token limit";
-  while ((int64_t)g->made < g->options->tokens) {
+static bool make_tokens(generation_t *run, hone_status_t *status) {
+  const program_options_t *options = run->options;
+  hone_sampling_t sampling = {.temperature = (float)options->temperature,
+                              .top_p = (float)options->top_p,
+                              .seed = (uint64_t)options->seed};
+  run->stopped = "tokens";
+  while (run->made_count < (uint64_t)options->tokens && run->write_error == 0) {
+    if (hone_program_interrupted() != 0) return hone_fail(status, HONE_CANCELLED, "interrupted");
+    uint64_t start = hone_clock_ns();
     int32_t id;
-    if (!hone_session_sample(g->session, &sampling, &id, status)) return false;
-    if (hone_model_is_end(g->model, id)) {
-      g->end = "end of text";
+    if (!hone_session_sample(run->session, &sampling, &id, status)) return false;
+    run->decode_ns += hone_clock_ns() - start;
+    if (hone_model_is_end(run->model, id)) {
+      run->stopped = "end";
       break;
     }
-    if (!write_token(g, id, status)) return false;
-    g->made += 1;
-    if ((int64_t)g->made == g->options->tokens) break;
-    if (hone_session_position(g->session) >= context) {
-      g->end = "context is full";
+    run->made_count += 1;
+    print_token(run, id, true);
+    flush_output(run, false);
+    if (run->made_count == (uint64_t)options->tokens) break;
+    if (hone_session_position(run->session) == run->context) {
+      run->stopped = "context";
       break;
     }
-    if (!feed(g, &id, 1, &g->decode_ns, status)) return false;
+    if (!feed(run, &id, 1, &run->decode_ns, status)) return false;
+    run->step_count += 1;
   }
   return true;
 }
 
-static double rate(uint64_t count, uint64_t ns) { return ns > 0 ? (double)count * 1e9 / (double)ns : 0; }
+static double per_second(uint64_t count, uint64_t ns) {
+  return ns > 0 ? (double)count * 1e9 / (double)ns : 0;
+}
 
-static void print_statistics(const generation_t *g) {
-  uint64_t steps = g->made > 0 ? g->made - 1 : 0;
-  if (!g->options->json) {
-    fprintf(stderr, "prompt %zu tokens, %.1f tokens/s; made %llu tokens, %.1f tokens/s (%s)\n", g->count,
-            rate(g->count, g->prefill_ns), (unsigned long long)g->made, rate(steps, g->decode_ns), g->end);
+static void report(const generation_t *run) {
+  double prefill = per_second(run->count, run->prefill_ns),
+         decode = per_second(run->step_count, run->decode_ns);
+  if (run->options->json) {
+    hone_buffer_t out = {0};
+    hone_json_t json = {.out = &out, .compact = true};
+    hone_json_object_begin(&json, NULL);
+    hone_json_u64(&json, "prompt_tokens", run->count);
+    hone_json_u64(&json, "prefill_ns", run->prefill_ns);
+    hone_json_f64(&json, "prefill_tokens_per_second", prefill);
+    hone_json_u64(&json, "tokens", run->made_count);
+    hone_json_u64(&json, "decode_steps", run->step_count);
+    hone_json_u64(&json, "decode_ns", run->decode_ns);
+    hone_json_f64(&json, "decode_tokens_per_second", decode);
+    hone_json_string(&json, "stopped", run->stopped);
+    hone_json_object_end(&json);
+    fprintf(stderr, "%s\n", hone_buffer_cstr(&out));
+    hone_buffer_deinit(&out);
     return;
   }
-  hone_buffer_t text = {0};
-  hone_json_t json = {.out = &text, .compact = true};
-  hone_json_object_begin(&json, NULL);
-  hone_json_u64(&json, "prompt_tokens", g->count);
-  hone_json_f64(&json, "prefill_tokens_per_second", rate(g->count, g->prefill_ns));
-  hone_json_u64(&json, "tokens", g->made);
-  hone_json_f64(&json, "decode_tokens_per_second", rate(steps, g->decode_ns));
-  hone_json_string(&json, "end", g->end);
-  hone_json_object_end(&json);
-  fprintf(stderr, "%s\n", hone_buffer_cstr(&text));
-  hone_buffer_deinit(&text);
-}
-
-static bool run(generation_t *g, hone_model_t *model, int *out_code, hone_status_t *status) {
-  const hone_session_options_t session = {(uint32_t)g->options->context, (uint32_t)g->options->threads};
-  hone_model_info_t info;
-  hone_model_get_info(model, &info);
-  if (!read_prompt(g, out_code, status)) return false;
-  if (!g->options->ids && !hone_decoder_create(model, &g->decoder, status)) return false;
-  if (!hone_session_create(model, &session, &g->session, status)) return false;
-  hone_program_watch(g->session);
-  bool ok = generate(g, session.context != 0 ? session.context : info.context, status);
-  hone_program_watch(NULL);
-  size_t bytes = 0;
-  const char *tail = ok && g->decoder != NULL ? hone_decoder_flush(g->decoder, &bytes) : "";
-  if (ok) ok = write_out(g, tail, bytes, status) && write_out(g, "\n", 1, status);
-  return ok;
-}
-
-int hone_program_generate(hone_model_t *model, const program_options_t *options, hone_status_t *status) {
-  generation_t g = {.model = model, .options = options, .end = "stopped"};
-  int code = PROGRAM_FAILED;
-  bool ok = run(&g, model, &code, status);
-  int number = hone_program_interrupted();
-  if (number != 0) {
-    fputc('\n', stdout);
-    fflush(stdout);
+  fprintf(stderr, "prompt %zu tokens, %.1f tok/s; text %" PRIu64 " tokens, %.1f tok/s", run->count,
+          prefill, run->made_count, decode);
+  if (strcmp(run->stopped, "context") == 0) {
+    fprintf(stderr, "; stopped: the context of %u tokens is full", run->context);
+  } else if (strcmp(run->stopped, "interrupted") == 0) {
+    fprintf(stderr, "; interrupted");
   }
-  if (ok || number != 0) print_statistics(&g);
-  hone_session_destroy(g.session);
-  hone_decoder_destroy(g.decoder);
-  free(g.ids);
-  if (number != 0) return PROGRAM_SIGNAL + number;
-  if (g.has_broken_pipe) return PROGRAM_BROKEN_PIPE;
-  return ok ? PROGRAM_OK : code;
+  fprintf(stderr, "\n");
+}
+
+static bool setup(generation_t *run, hone_status_t *status) {
+  const program_options_t *options = run->options;
+  hone_model_get_info(run->model, &run->info);
+  run->context = options->context != 0 ? (uint32_t)options->context : run->info.context;
+  run->is_terminal = isatty(STDOUT_FILENO) == 1;
+  hone_session_options_t session = {.context = run->context, .threads = (uint32_t)options->threads};
+  if (!options->ids && !hone_decoder_create(run->model, &run->decoder, status)) return false;
+  if (!hone_session_create(run->model, &session, &run->session, status)) return false;
+  return read_prompt(run, status);
+}
+
+static bool generate(generation_t *run, hone_status_t *status) {
+  run->stopped = "interrupted";
+  for (size_t i = 0; i < run->count; ++i) print_token(run, run->ids[i], run->options->echo);
+  flush_output(run, true);
+  return feed(run, run->ids, run->count, &run->prefill_ns, status) && make_tokens(run, status);
+}
+
+// Ends the line, reports, and turns how it went into the exit code.
+static int finish(generation_t *run, bool is_done, hone_status_t *status) {
+  int signal_number = hone_program_interrupted();
+  bool is_interrupted = !is_done && status->code == HONE_CANCELLED && signal_number != 0;
+  if (!is_done && !is_interrupted) {
+    flush_output(run, true);
+    return PROGRAM_FAILED;
+  }
+  if (is_interrupted) run->stopped = "interrupted";
+  if (run->decoder != NULL) {
+    size_t bytes;
+    const char *text = hone_decoder_flush(run->decoder, &bytes);
+    write_bytes(run, text, bytes);
+  }
+  write_bytes(run, "\n", 1);
+  flush_output(run, true);
+  if (run->write_error == EINTR && signal_number != 0) return PROGRAM_SIGNAL + signal_number;
+  if (run->write_error == EPIPE) return PROGRAM_BROKEN_PIPE;
+  if (run->write_error != 0) {
+    *status = (hone_status_t){0};
+    hone_fail(status, HONE_IO, "cannot write to standard output: %s", strerror(run->write_error));
+    return PROGRAM_FAILED;
+  }
+  report(run);
+  return is_interrupted ? PROGRAM_SIGNAL + signal_number : PROGRAM_OK;
+}
+
+int hone_program_generate(hone_model_t *model, const program_options_t *options,
+                          hone_status_t *status) {
+  generation_t run = {.options = options, .model = model};
+  int code = PROGRAM_FAILED;
+  if (setup(&run, status)) {
+    hone_program_watch(run.session);
+    code = finish(&run, generate(&run, status), status);
+    hone_program_watch(NULL);
+  }
+  hone_session_destroy(run.session);
+  hone_decoder_destroy(run.decoder);
+  free(run.ids);
+  return code;
 }

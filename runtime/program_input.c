@@ -27,7 +27,8 @@ bool hone_program_read_stdin(char **out_text, size_t *out_bytes, hone_status_t *
     bytes += (size_t)n;
     if (bytes < capacity) continue;
     if (capacity >= INPUT_LIMIT_BYTES) {
-      hone_fail(status, HONE_INVALID, "the prompt on standard input is longer than %d MB", INPUT_LIMIT_BYTES >> 20);
+      hone_fail(status, HONE_INVALID, "the prompt on standard input is longer than %d MB",
+                INPUT_LIMIT_BYTES >> 20);
       break;
     }
     capacity *= 2;
@@ -36,7 +37,8 @@ bool hone_program_read_stdin(char **out_text, size_t *out_bytes, hone_status_t *
     text = grown;
   }
   free(text);
-  return hone_fail(status, HONE_EXHAUSTED, "out of memory for the prompt");  // unless it failed above already
+  return hone_fail(status, HONE_EXHAUSTED,
+                   "out of memory for the prompt");  // unless it failed above already
 }
 
 static bool is_separator(char c) {
@@ -46,7 +48,8 @@ static bool is_separator(char c) {
 bool hone_program_parse_ids(const char *text, size_t bytes, int32_t **out_ids, size_t *out_count,
                             hone_status_t *status) {
   *out_count = 0;
-  *out_ids = malloc((bytes / 2 + 1) * sizeof **out_ids);  // a number and a separator take two bytes at least
+  *out_ids = malloc((bytes / 2 + 1) *
+                    sizeof **out_ids);  // a number and a separator take two bytes at least
   if (*out_ids == NULL) return hone_fail(status, HONE_EXHAUSTED, "out of memory for the prompt");
   for (size_t i = 0; i < bytes;) {
     if (is_separator(text[i])) {
@@ -55,12 +58,14 @@ bool hone_program_parse_ids(const char *text, size_t bytes, int32_t **out_ids, s
     }
     size_t start = i;
     int64_t value = 0;
-    while (i < bytes && text[i] >= '0' && text[i] <= '9' && value <= INT32_MAX) value = value * 10 + (text[i++] - '0');
+    while (i < bytes && text[i] >= '0' && text[i] <= '9' && value <= INT32_MAX)
+      value = value * 10 + (text[i++] - '0');
     if (i == start || value > INT32_MAX || (i < bytes && !is_separator(text[i]))) {
       while (i < bytes && !is_separator(text[i]) && i - start < 32) ++i;
       free(*out_ids);
       *out_ids = NULL;
-      return hone_fail(status, HONE_INVALID, "'%.*s' is not a token id; --ids wants numbers between blanks or commas",
+      return hone_fail(status, HONE_INVALID,
+                       "'%.*s' is not a token id; --ids wants numbers between blanks or commas",
                        (int)(i - start), text + start);
     }
     (*out_ids)[(*out_count)++] = (int32_t)value;

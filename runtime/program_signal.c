@@ -1,5 +1,5 @@
-// Ctrl-C for the produced program. A signal handler has no argument, so this file holds the one mutable global of the
-// runtime: the session to cancel.
+// Ctrl-C for the produced program. A signal handler has no argument, so this file holds the one
+// mutable global of the runtime: the session to cancel.
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -16,9 +16,10 @@ static void on_signal(int number) {
 
 void hone_program_watch(hone_session_t *session) {
   atomic_store(&watched_session, session);
-  // One shot: should stopping take long, the second Ctrl-C ends the program as usual. Without SA_RESTART, so that a
-  // write to a slow reader returns.
-  struct sigaction action = {.sa_handler = session != NULL ? on_signal : SIG_DFL, .sa_flags = SA_RESETHAND};
+  // One shot: should stopping take long, the second Ctrl-C ends the program as usual. Without
+  // SA_RESTART, so that a write to a slow reader returns.
+  struct sigaction action = {.sa_handler = session != NULL ? on_signal : SIG_DFL,
+                             .sa_flags = SA_RESETHAND};
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);

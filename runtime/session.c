@@ -1,6 +1,6 @@
-// A session: activations, KV cache and position of one conversation, and the walk over the plan. One step runs the
-// body launches on up to `batch` tokens, then the head launches on the rows whose logits are wanted. Memory is mapped
-// once at creation; feeding allocates nothing.
+// A session: activations, KV cache and position of one conversation, and the walk over the plan.
+// One step runs the body launches on up to `batch` tokens, then the head launches on the rows whose
+// logits are wanted. Memory is mapped once at creation; feeding allocates nothing.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,9 @@
 
 enum {
   ALIGNMENT = 64,
-  CACHE_ROW_STEP = 16,      // capacity is a multiple, so every head's cache starts on a cache line
-  GRAIN_BYTES = 16 * 1024,  // a thread is worth waking for this much memory traffic, about 2 microseconds
+  CACHE_ROW_STEP = 16,  // capacity is a multiple, so every head's cache starts on a cache line
+  GRAIN_BYTES =
+      16 * 1024,  // a thread is worth waking for this much memory traffic, about 2 microseconds
 };
 
 static uint64_t cache_row_bytes(const hone_plan_t *plan) {
@@ -24,7 +25,8 @@ static uint64_t cache_row_bytes(const hone_plan_t *plan) {
 // Bytes of K (or V) of one layer.
 static bool get_cache_side(const hone_plan_t *plan, uint32_t capacity, uint64_t *out_bytes) {
   uint64_t bytes = cache_row_bytes(plan);
-  return hone_checked_mul(bytes, capacity, &bytes) && hone_checked_mul(bytes, plan->kv_heads, out_bytes);
+  return hone_checked_mul(bytes, capacity, &bytes) &&
+         hone_checked_mul(bytes, plan->kv_heads, out_bytes);
 }
 
 typedef struct page_layout {
@@ -59,15 +61,18 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
     session->pages_bytes = layout.bytes;
     session->pages = hone_pages_map(session->pages_bytes);
     session->cache = hone_pages_map(session->cache_bytes);
-    // Every head's cache grows at its own place: huge pages would make short conversations take memory for long ones.
-    if (session->cache != NULL) (void)madvise(session->cache, session->cache_bytes, MADV_NOHUGEPAGE);
+    // Every head's cache grows at its own place: huge pages would make short conversations take
+    // memory for long ones.
+    if (session->cache != NULL)
+      (void)madvise(session->cache, session->cache_bytes, MADV_NOHUGEPAGE);
   }
   if (!fits || session->pages == NULL || session->cache == NULL) {
     return hone_fail(status, HONE_EXHAUSTED,
-                     "no memory for a session: %llu MB of activations and %llu MB of KV cache for %u positions; ask "
+                     "no memory for a session: %llu MB of activations and %llu MB of KV cache for "
+                     "%u positions; ask "
                      "for a shorter context",
-                     (unsigned long long)(layout.bytes >> 20), (unsigned long long)(session->cache_bytes >> 20),
-                     session->context);
+                     (unsigned long long)(layout.bytes >> 20),
+                     (unsigned long long)(session->cache_bytes >> 20), session->context);
   }
   session->arena = session->pages + arena;
   session->ids = (int32_t *)(session->pages + ids);
@@ -81,7 +86,8 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
 
 static void *operand_pointer(const hone_session_t *session, const hone_operand_t *operand) {
   uint64_t side = 0;
-  (void)get_cache_side(session->model->plan, session->capacity, &side);  // did not overflow when mapped
+  (void)get_cache_side(session->model->plan, session->capacity,
+                       &side);  // did not overflow when mapped
   switch ((hone_space_t)operand->space) {
     case HONE_SPACE_NONE: return NULL;
     case HONE_SPACE_ARENA: return session->arena + operand->offset;
@@ -98,13 +104,15 @@ static void *operand_pointer(const hone_session_t *session, const hone_operand_t
 static uint64_t tensor_bytes_at(const hone_plan_t *plan, uint64_t offset) {
   const hone_tensor_t *tensors = hone_plan_tensors(plan);
   for (uint32_t i = 0; i < plan->tensor_count; ++i) {
-    if (offset >= tensors[i].offset && offset - tensors[i].offset < tensors[i].bytes) return tensors[i].bytes;
+    if (offset >= tensors[i].offset && offset - tensors[i].offset < tensors[i].bytes)
+      return tensors[i].bytes;
   }
   return 0;
 }
 
 // How much memory the launch touches decides how many threads are worth waking for it.
-static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch, session_launch_t *out) {
+static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch,
+                          session_launch_t *out) {
   bool has_rope = false;
   uint64_t key_bytes = 0;
   for (int i = 0; i < HONE_KERNEL_POINTERS; ++i) {
@@ -117,7 +125,8 @@ static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch, 
       default: out->bytes_per_row += operand->row_bytes; break;
     }
   }
-  // The launch that takes the rope table only writes its own rows of the cache; the others read all of it.
+  // The launch that takes the rope table only writes its own rows of the cache; the others read all
+  // of it.
   if (has_rope) {
     out->bytes_per_row += key_bytes;
   } else {
@@ -128,8 +137,10 @@ static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch, 
 static bool prepare_launches(hone_session_t *session, hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   const hone_launch_t *launches = hone_plan_launches(plan);
-  session->launches = calloc(plan->launch_count > 0 ? plan->launch_count : 1, sizeof *session->launches);
-  if (session->launches == NULL) return hone_fail(status, HONE_EXHAUSTED, "no memory for a session's launches");
+  session->launches =
+      calloc(plan->launch_count > 0 ? plan->launch_count : 1, sizeof *session->launches);
+  if (session->launches == NULL)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for a session's launches");
   for (uint32_t i = 0; i < plan->launch_count; ++i) {
     session_launch_t *out = &session->launches[i];
     out->flow = &hone_plan_flows(plan)[launches[i].flow];
@@ -142,15 +153,16 @@ static bool prepare_launches(hone_session_t *session, hone_status_t *status) {
   return true;
 }
 
-bool hone_session_create(hone_model_t *model, const hone_session_options_t *options, hone_session_t **out_session,
-                         hone_status_t *status) {
+bool hone_session_create(hone_model_t *model, const hone_session_options_t *options,
+                         hone_session_t **out_session, hone_status_t *status) {
   *out_session = NULL;
   const hone_plan_t *plan = model->plan;
   hone_session_options_t zero = {0};
   if (options == NULL) options = &zero;
   uint32_t context = options->context != 0 ? options->context : plan->context;
   if (context > plan->context) {
-    return hone_fail(status, HONE_INVALID, "a context of %u tokens is more than the model's %u", context, plan->context);
+    return hone_fail(status, HONE_INVALID, "a context of %u tokens is more than the model's %u",
+                     context, plan->context);
   }
   hone_session_t *session = calloc(1, sizeof *session);
   if (session == NULL) return hone_fail(status, HONE_EXHAUSTED, "no memory for a session");
@@ -158,7 +170,8 @@ bool hone_session_create(hone_model_t *model, const hone_session_options_t *opti
   session->context = context;
   session->capacity = (uint32_t)hone_round_up(context, CACHE_ROW_STEP);
   session->threads = options->threads != 0 ? options->threads : hone_cpu_count();
-  if (options->threads == 0 && session->threads > HONE_THREAD_LIMIT) session->threads = HONE_THREAD_LIMIT;
+  if (options->threads == 0 && session->threads > HONE_THREAD_LIMIT)
+    session->threads = HONE_THREAD_LIMIT;
   bool ok = map_memory(session, status) && prepare_launches(session, status);
   if (ok && session->threads > 1) ok = hone_pool_create(session->threads, &session->pool, status);
   if (!ok) {
@@ -214,18 +227,19 @@ static void call_kernel(void *data, int64_t begin, int64_t end) {
   call->fn(call->args, begin, end);
 }
 
-static void run_flow(hone_session_t *session, const hone_flow_t *flow, const hone_kernel_args_t *args,
-                     uint64_t work_bytes) {
+static void run_flow(hone_session_t *session, const hone_flow_t *flow,
+                     const hone_kernel_args_t *args, uint64_t work_bytes) {
   uint32_t M = (uint32_t)args->M, entry = hone_flow_entry(flow, M);
   kernel_call_t call = {.fn = session->model->isa->kernels[flow->kernel[entry]], .args = args};
   uint64_t threads = work_bytes / GRAIN_BYTES + 1;
   if (threads > session->threads) threads = session->threads;
-  hone_pool_run(session->pool, (uint32_t)threads, hone_flow_units(flow, entry, M), call_kernel, &call);
+  hone_pool_run(session->pool, (uint32_t)threads, hone_flow_units(flow, entry, M), call_kernel,
+                &call);
 }
 
 // Runs launches [begin, end) on M rows. The first one's first operand is advanced by `skip_bytes`.
-static bool run_launches(hone_session_t *session, uint32_t begin, uint32_t end, uint32_t M, uint64_t skip_bytes,
-                         hone_status_t *status) {
+static bool run_launches(hone_session_t *session, uint32_t begin, uint32_t end, uint32_t M,
+                         uint64_t skip_bytes, hone_status_t *status) {
   for (uint32_t i = begin; i < end; ++i) {
     if (atomic_load_explicit(&session->is_cancelled, memory_order_relaxed)) {
       atomic_store(&session->is_cancelled, false);
@@ -237,20 +251,25 @@ static bool run_launches(hone_session_t *session, uint32_t begin, uint32_t end, 
     args.position = session->position;
     if (i == begin && skip_bytes != 0) args.ptr[0] = (char *)args.ptr[0] + skip_bytes;
     uint64_t keys = (uint64_t)session->position + M;
-    run_flow(session, launch->flow, &args, M * (launch->bytes_per_row + keys * launch->bytes_per_key));
+    run_flow(session, launch->flow, &args,
+             M * (launch->bytes_per_row + keys * launch->bytes_per_key));
   }
   return true;
 }
 
-// Head launches on rows [first, M) of the step, head_batch at a time; logits (M - first, vocab) if not NULL.
-static bool run_head(hone_session_t *session, uint32_t first, uint32_t M, float *logits, hone_status_t *status) {
+// Head launches on rows [first, M) of the step, head_batch at a time; logits (M - first, vocab) if
+// not NULL.
+static bool run_head(hone_session_t *session, uint32_t first, uint32_t M, float *logits,
+                     hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   uint64_t vocab_padded = hone_padded(plan->vocab);
-  uint64_t row_bytes =
-      plan->body_count < plan->launch_count ? hone_plan_launches(plan)[plan->body_count].operands[0].row_bytes : 0;
+  uint64_t row_bytes = plan->body_count < plan->launch_count
+                           ? hone_plan_launches(plan)[plan->body_count].operands[0].row_bytes
+                           : 0;
   for (uint32_t row = first; row < M;) {
     uint32_t rows = M - row < plan->head_batch ? M - row : plan->head_batch;
-    if (!run_launches(session, plan->body_count, plan->launch_count, rows, row * row_bytes, status)) return false;
+    if (!run_launches(session, plan->body_count, plan->launch_count, rows, row * row_bytes, status))
+      return false;
     for (uint32_t i = 0; i < rows && logits != NULL; ++i) {
       memcpy(logits + (size_t)(row - first + i) * plan->vocab, session->logits + i * vocab_padded,
              plan->vocab * sizeof(float));
@@ -261,27 +280,30 @@ static bool run_head(hone_session_t *session, uint32_t first, uint32_t M, float 
   return true;
 }
 
-static bool check_feed(const hone_session_t *session, const int32_t *ids, size_t count, size_t wanted,
-                       hone_status_t *status) {
+static bool check_feed(const hone_session_t *session, const int32_t *ids, size_t count,
+                       size_t wanted, hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   if (wanted > count) {
-    return hone_fail(status, HONE_INVALID, "logits of %zu tokens wanted, but only %zu are fed", wanted, count);
+    return hone_fail(status, HONE_INVALID, "logits of %zu tokens wanted, but only %zu are fed",
+                     wanted, count);
   }
   uint32_t room = session->context - session->position;
   if (count > room) {
-    return hone_fail(status, HONE_EXHAUSTED, "the context of %u tokens is full: it holds %u, and %zu more do not fit",
+    return hone_fail(status, HONE_EXHAUSTED,
+                     "the context of %u tokens is full: it holds %u, and %zu more do not fit",
                      session->context, session->position, count);
   }
   for (size_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || (uint32_t)ids[i] >= plan->vocab) {
-      return hone_fail(status, HONE_INVALID, "token id %d is outside the vocabulary of %u", ids[i], plan->vocab);
+      return hone_fail(status, HONE_INVALID, "token id %d is outside the vocabulary of %u", ids[i],
+                       plan->vocab);
     }
   }
   return true;
 }
 
-bool hone_session_feed(hone_session_t *session, const int32_t *ids, size_t count, size_t wanted, float *logits,
-                       hone_status_t *status) {
+bool hone_session_feed(hone_session_t *session, const int32_t *ids, size_t count, size_t wanted,
+                       float *logits, hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   if (!check_feed(session, ids, count, wanted, status)) return false;
   if (count > 0) session->last_logits = NULL;
@@ -291,8 +313,11 @@ bool hone_session_feed(hone_session_t *session, const int32_t *ids, size_t count
     uint32_t M = count - done < plan->batch ? (uint32_t)(count - done) : plan->batch;
     memcpy(session->ids, ids + done, M * sizeof *ids);
     fill_rope(session, M);
-    uint32_t first_row = first_wanted > done ? (uint32_t)(first_wanted - done < M ? first_wanted - done : M) : 0;
-    float *out = logits != NULL && first_row < M ? logits + (done + first_row - first_wanted) * plan->vocab : NULL;
+    uint32_t first_row =
+        first_wanted > done ? (uint32_t)(first_wanted - done < M ? first_wanted - done : M) : 0;
+    float *out = logits != NULL && first_row < M
+                     ? logits + (done + first_row - first_wanted) * plan->vocab
+                     : NULL;
     if (!run_launches(session, 0, plan->body_count, M, 0, status) ||
         !run_head(session, first_row, M, out, status)) {
       session->position = start;
@@ -309,14 +334,16 @@ bool hone_session_sample(hone_session_t *session, const hone_sampling_t *samplin
                          hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   if (session->last_logits == NULL) {
-    return hone_fail(status, HONE_INVALID, "no logits to sample from: feed at least one token with its logits wanted");
+    return hone_fail(status, HONE_INVALID,
+                     "no logits to sample from: feed at least one token with its logits wanted");
   }
   float temperature = sampling->temperature;
   if (!(temperature == 0 || (temperature >= 0.01f && temperature <= 100)) ||
       !(sampling->top_p >= 0 && sampling->top_p <= 1)) {
-    return hone_fail(status, HONE_INVALID,
-                     "temperature %g, top-p %g: the temperature is 0 (greedy) or 0.01 to 100, top-p 0 to 1",
-                     (double)temperature, (double)sampling->top_p);
+    return hone_fail(
+        status, HONE_INVALID,
+        "temperature %g, top-p %g: the temperature is 0 (greedy) or 0.01 to 100, top-p 0 to 1",
+        (double)temperature, (double)sampling->top_p);
   }
   hone_kernel_args_t args = {.M = 1, .position = session->position, .capacity = session->capacity};
   args.ptr[0] = (void *)(uintptr_t)session->last_logits;
@@ -325,7 +352,9 @@ bool hone_session_sample(hone_session_t *session, const hone_sampling_t *samplin
     run_flow(session, &hone_plan_flows(plan)[plan->argmax_flow], &args, 0);
     int32_t id = *session->picked;
     if (id < 0 || (uint32_t)id >= plan->vocab || !isfinite(session->last_logits[id])) {
-      return hone_fail(status, HONE_INVALID, "the logits are not finite numbers; the checkpoint or its weight format is bad");
+      return hone_fail(
+          status, HONE_INVALID,
+          "the logits are not finite numbers; the checkpoint or its weight format is bad");
     }
     *out_id = id;
   } else {
@@ -333,8 +362,8 @@ bool hone_session_sample(hone_session_t *session, const hone_sampling_t *samplin
     args.scalar = 1.0 / (double)temperature;
     run_flow(session, &hone_plan_flows(plan)[plan->softmax_flow], &args, 0);
     double unit = hone_random_unit(sampling->seed, session->sampled_count);
-    if (!hone_sample_pick(session->probabilities, plan->vocab, sampling->top_p, unit, session->candidates, out_id,
-                          status)) {
+    if (!hone_sample_pick(session->probabilities, plan->vocab, sampling->top_p, unit,
+                          session->candidates, out_id, status)) {
       return false;
     }
   }

@@ -1,5 +1,5 @@
-// What a session holds; shared by the runtime's own files, never installed. Thread rule: one thread per session, except
-// is_cancelled.
+// What a session holds; shared by the runtime's own files, never installed. Thread rule: one thread
+// per session, except is_cancelled.
 #ifndef HONE_RUNTIME_SESSION_INTERNAL_H
 #define HONE_RUNTIME_SESSION_INTERNAL_H
 
@@ -9,11 +9,13 @@
 #include "runtime/sampler.h"
 #include "runtime/thread_pool.h"
 
-// A launch of the plan with its operands turned into pointers; only M, position and the head's input change later.
+// A launch of the plan with its operands turned into pointers; only M, position and the head's
+// input change later.
 typedef struct session_launch {
   const hone_flow_t *flow;
   hone_kernel_args_t args;
-  uint64_t bytes_per_row;  // memory one row of the step touches, weights included: how much work it is
+  uint64_t
+      bytes_per_row;  // memory one row of the step touches, weights included: how much work it is
   uint64_t bytes_per_key;  // the same, per row and per token in the KV cache
 } session_launch_t;
 
@@ -31,13 +33,13 @@ struct hone_session {
   uint8_t *pages;
   uint64_t pages_bytes;
   uint8_t *arena;
-  int32_t *ids;          // (batch)
-  float *rope;           // (batch, head_dim)
-  float *logits;         // (head_batch, vocab padded)
-  float *probabilities;  // (vocab padded)
-  int32_t *picked;       // argmax's answer
+  int32_t *ids;                  // (batch)
+  float *rope;                   // (batch, head_dim)
+  float *logits;                 // (head_batch, vocab padded)
+  float *probabilities;          // (vocab padded)
+  int32_t *picked;               // argmax's answer
   hone_candidate_t *candidates;  // (vocab), the sampler's scratch
-  uint8_t *cache;        // per layer K then V, each (kv_heads, capacity, head_dim padded)
+  uint8_t *cache;                // per layer K then V, each (kv_heads, capacity, head_dim padded)
   uint64_t cache_bytes;
   atomic_bool is_cancelled;
 };

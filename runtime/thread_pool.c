@@ -1,12 +1,14 @@
-// How the pool works. A job cuts [0, units) into one contiguous share per thread and each share into a few chunks. A
-// share is one atomic word (job number, next chunk, chunk count); a thread takes a chunk by a compare-and-swap on it,
-// its own share first, then the others'. So a job never waits for a thread that the kernel has not scheduled: on a
-// crowded machine somebody else does its share. A word with an old job number cannot be taken, and a job is not over
-// while a taken chunk is unfinished; hence after a successful take (and only then) the job's fields may be read.
+// How the pool works. A job cuts [0, units) into one contiguous share per thread and each share
+// into a few chunks. A share is one atomic word (job number, next chunk, chunk count); a thread
+// takes a chunk by a compare-and-swap on it, its own share first, then the others'. So a job never
+// waits for a thread that the kernel has not scheduled: on a crowded machine somebody else does its
+// share. A word with an old job number cannot be taken, and a job is not over while a taken chunk
+// is unfinished; hence after a successful take (and only then) the job's fields may be read.
 //
-// Sleeping is by futex. Each side first announces (job number, count of pending chunks) and then looks whether the
-// other sleeps, all sequentially consistent, so no wake-up is lost. How long to spin adapts: it doubles when spinning
-// paid off and halves when it ended in sleep anyway, and is zero when there are more threads than CPUs.
+// Sleeping is by futex. Each side first announces (job number, count of pending chunks) and then
+// looks whether the other sleeps, all sequentially consistent, so no wake-up is lost. How long to
+// spin adapts: it doubles when spinning paid off and halves when it ended in sleep anyway, and is
+// zero when there are more threads than CPUs.
 #include "runtime/thread_pool.h"
 
 #include <errno.h>
@@ -54,7 +56,7 @@ struct hone_pool {
   void *data;
   int64_t units;
   uint32_t share_count, chunk_count;
-  _Alignas(CACHE_LINE) _Atomic uint32_t job;   // futex: workers sleep on it
+  _Alignas(CACHE_LINE) _Atomic uint32_t job;  // futex: workers sleep on it
   _Atomic uint32_t sleepers;
   _Atomic bool is_closing;
   _Alignas(CACHE_LINE) _Atomic uint32_t pending;  // futex: chunks not done; the caller sleeps on it
@@ -136,7 +138,8 @@ static void *worker_main(void *data) {
   }
 }
 
-void hone_pool_run(hone_pool_t *pool, uint32_t threads, int64_t units, hone_pool_fn *fn, void *data) {
+void hone_pool_run(hone_pool_t *pool, uint32_t threads, int64_t units, hone_pool_fn *fn,
+                   void *data) {
   if (units <= 0) return;
   uint32_t shares = pool == NULL ? 1 : pool->threads;
   if (threads != 0 && threads < shares) shares = threads;
@@ -188,14 +191,16 @@ static bool start_workers(hone_pool_t *pool, hone_status_t *status) {
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (error == 0) return true;
-  return hone_fail(status, HONE_EXHAUSTED, "cannot start thread %u of %u: %s; ask for fewer threads", pool->started + 2,
+  return hone_fail(status, HONE_EXHAUSTED,
+                   "cannot start thread %u of %u: %s; ask for fewer threads", pool->started + 2,
                    pool->threads, strerror(error));
 }
 
 bool hone_pool_create(uint32_t threads, hone_pool_t **out_pool, hone_status_t *status) {
   *out_pool = NULL;
   if (threads < 1 || threads > HONE_THREAD_LIMIT) {
-    return hone_fail(status, HONE_INVALID, "%u threads: must be 1 to %d", threads, (int)HONE_THREAD_LIMIT);
+    return hone_fail(status, HONE_INVALID, "%u threads: must be 1 to %d", threads,
+                     (int)HONE_THREAD_LIMIT);
   }
   hone_pool_t *pool = aligned_alloc(CACHE_LINE, sizeof *pool);
   pool_worker_t *workers = calloc(threads, sizeof *workers);

@@ -1,5 +1,5 @@
-// Maps .hone.weights and checks it against .hone.checks. XXH3 guards against torn copies, bad disks and careless
-// edits, not against an attacker.
+// Maps .hone.weights and checks it against .hone.checks. XXH3 guards against torn copies, bad disks
+// and careless edits, not against an attacker.
 #include "runtime/weights.h"
 
 #include <errno.h>
@@ -28,7 +28,8 @@ enum {
 void *hone_pages_map(uint64_t bytes) {
   if (bytes == 0) bytes = 1;
   if (bytes > (uint64_t)PTRDIFF_MAX) return NULL;
-  void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *pages =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return pages == MAP_FAILED ? NULL : pages;
 }
 
@@ -52,7 +53,9 @@ static int visit_object(struct dl_phdr_info *info, size_t size, void *data) {
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr) *header = &info->dlpi_phdr[i];
     uintptr_t begin = info->dlpi_addr + header->p_vaddr;
-    if (header->p_type != PT_LOAD || search->address < begin || search->address - begin >= header->p_memsz) continue;
+    if (header->p_type != PT_LOAD || search->address < begin ||
+        search->address - begin >= header->p_memsz)
+      continue;
     search->extent = begin + header->p_memsz - search->address;
     snprintf(search->path, search->limit, "%s", is_main ? "/proc/self/exe" : info->dlpi_name);
     return 1;
@@ -61,13 +64,15 @@ static int visit_object(struct dl_phdr_info *info, size_t size, void *data) {
 }
 
 uint64_t hone_object_extent(const void *data, char *out_path, size_t limit) {
-  extent_search_t search = {.address = (uintptr_t)data, .path = out_path, .limit = limit, .is_first = true};
+  extent_search_t search = {
+      .address = (uintptr_t)data, .path = out_path, .limit = limit, .is_first = true};
   out_path[0] = 0;
   if (dl_iterate_phdr(visit_object, &search) != 0) return search.extent;
   return UINT64_MAX;
 }
 
-static bool read_at(int fd, const char *path, uint64_t offset, void *out, uint64_t bytes, hone_status_t *status) {
+static bool read_at(int fd, const char *path, uint64_t offset, void *out, uint64_t bytes,
+                    hone_status_t *status) {
   for (uint64_t done = 0; done < bytes;) {
     ssize_t n = pread(fd, (char *)out + done, bytes - done, (off_t)(offset + done));
     if (n < 0 && errno == EINTR) continue;
@@ -78,24 +83,28 @@ static bool read_at(int fd, const char *path, uint64_t offset, void *out, uint64
   return true;
 }
 
-static bool map_weights(hone_model_t *model, int fd, const char *path, const hone_elf_section_t *section,
-                        hone_status_t *status) {
+static bool map_weights(hone_model_t *model, int fd, const char *path,
+                        const hone_elf_section_t *section, hone_status_t *status) {
   if (section->bytes != model->plan->weight_bytes) {
-    return hone_fail(status, HONE_INVALID, "%s: %s has %llu bytes, the plan wants %llu: not the file of this model",
-                     path, HONE_SECTION_WEIGHTS, (unsigned long long)section->bytes,
+    return hone_fail(status, HONE_INVALID,
+                     "%s: %s has %llu bytes, the plan wants %llu: not the file of this model", path,
+                     HONE_SECTION_WEIGHTS, (unsigned long long)section->bytes,
                      (unsigned long long)model->plan->weight_bytes);
   }
   if (section->offset % 64 != 0) {
-    return hone_fail(status, HONE_INVALID, "%s: %s is no longer aligned; the file was rewritten by some tool",
-                     path, HONE_SECTION_WEIGHTS);
+    return hone_fail(status, HONE_INVALID,
+                     "%s: %s is no longer aligned; the file was rewritten by some tool", path,
+                     HONE_SECTION_WEIGHTS);
   }
   if (section->bytes == 0) return true;
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), skip = section->offset % page;
   model->mapping_bytes = section->bytes + skip;
-  void *pages = mmap(NULL, model->mapping_bytes, PROT_READ, MAP_SHARED, fd, (off_t)(section->offset - skip));
+  void *pages =
+      mmap(NULL, model->mapping_bytes, PROT_READ, MAP_SHARED, fd, (off_t)(section->offset - skip));
   if (pages == MAP_FAILED) {
-    return hone_fail(status, errno == ENOMEM ? HONE_EXHAUSTED : HONE_IO, "%s: cannot map %llu bytes of weights: %s",
-                     path, (unsigned long long)section->bytes, strerror(errno));
+    return hone_fail(status, errno == ENOMEM ? HONE_EXHAUSTED : HONE_IO,
+                     "%s: cannot map %llu bytes of weights: %s", path,
+                     (unsigned long long)section->bytes, strerror(errno));
   }
   model->mapping = pages;
   model->weights = (const uint8_t *)pages + skip;
@@ -122,20 +131,24 @@ static void verify_tensors(void *data, int64_t begin, int64_t end) {
     uint64_t hash = hone_hash64(work->model->weights + tensors[i].offset, tensors[i].bytes);
     if (hash == work->checks->tensor[i]) continue;
     uint32_t bad = atomic_load(&work->bad);
-    while (i < bad && !atomic_compare_exchange_weak(&work->bad, &bad, i)) {
-    }
+    while (i < bad && !atomic_compare_exchange_weak(&work->bad, &bad, i)) {}
   }
 }
 
-static bool verify(const hone_model_t *model, const hone_checks_t *checks, const char *path, hone_status_t *status) {
+static bool verify(const hone_model_t *model, const hone_checks_t *checks, const char *path,
+                   hone_status_t *status) {
   const hone_plan_t *plan = model->plan;
   const hone_image_t *image = model->image;
   if (hone_hash64(plan, plan->bytes) != checks->plan) {
     return hone_fail(status, HONE_INVALID,
-                     "%s: the plan does not match its checksum: the file is damaged, or belongs to another model", path);
+                     "%s: the plan does not match its checksum: the file is damaged, or belongs to "
+                     "another model",
+                     path);
   }
-  if (image->tokenizer_bytes != 0 && hone_hash64(image->tokenizer, image->tokenizer_bytes) != checks->tokenizer) {
-    return hone_fail(status, HONE_INVALID, "%s: the tokenizer does not match its checksum: the file is damaged", path);
+  if (image->tokenizer_bytes != 0 &&
+      hone_hash64(image->tokenizer, image->tokenizer_bytes) != checks->tokenizer) {
+    return hone_fail(status, HONE_INVALID,
+                     "%s: the tokenizer does not match its checksum: the file is damaged", path);
   }
   verify_work_t work = {.model = model, .checks = checks, .bad = UINT32_MAX};
   uint32_t threads = 1;
@@ -144,24 +157,29 @@ static bool verify(const hone_model_t *model, const hone_checks_t *checks, const
     if (threads > VERIFY_THREADS_LIMIT) threads = VERIFY_THREADS_LIMIT;
   }
   hone_pool_t *pool = NULL;
-  if (threads > 1 && !hone_pool_create(threads, &pool, &(hone_status_t){0})) pool = NULL;  // then alone
+  if (threads > 1 && !hone_pool_create(threads, &pool, &(hone_status_t){0}))
+    pool = NULL;  // then alone
   hone_pool_run(pool, threads, threads, verify_tensors, &work);
   hone_pool_destroy(pool);
   if (work.bad == UINT32_MAX) return true;
   return hone_fail(status, HONE_INVALID,
-                   "%s: tensor %s does not match its checksum: the file is torn or was edited; copy or compile it again",
+                   "%s: tensor %s does not match its checksum: the file is torn or was edited; "
+                   "copy or compile it again",
                    path, hone_plan_string(plan, hone_plan_tensors(plan)[work.bad].name));
 }
 
-static bool check_checks(const hone_model_t *model, int fd, const char *path, const hone_elf_section_t *section,
-                         hone_status_t *status) {
-  uint64_t expected = sizeof(hone_checks_t) + (uint64_t)model->plan->tensor_count * sizeof(uint64_t);
+static bool check_checks(const hone_model_t *model, int fd, const char *path,
+                         const hone_elf_section_t *section, hone_status_t *status) {
+  uint64_t expected =
+      sizeof(hone_checks_t) + (uint64_t)model->plan->tensor_count * sizeof(uint64_t);
   if (section->bytes != expected) {
-    return hone_fail(status, HONE_INVALID, "%s: %s has %llu bytes, expected %llu", path, HONE_SECTION_CHECKS,
-                     (unsigned long long)section->bytes, (unsigned long long)expected);
+    return hone_fail(status, HONE_INVALID, "%s: %s has %llu bytes, expected %llu", path,
+                     HONE_SECTION_CHECKS, (unsigned long long)section->bytes,
+                     (unsigned long long)expected);
   }
   hone_checks_t *checks = malloc(expected);
-  if (checks == NULL) return hone_fail(status, HONE_EXHAUSTED, "%s: out of memory for checksums", path);
+  if (checks == NULL)
+    return hone_fail(status, HONE_EXHAUSTED, "%s: out of memory for checksums", path);
   bool ok = read_at(fd, path, section->offset, checks, expected, status);
   if (ok && (checks->magic != HONE_PLAN_MAGIC || checks->count != model->plan->tensor_count)) {
     ok = hone_fail(status, HONE_INVALID, "%s: %s is damaged", path, HONE_SECTION_CHECKS);
@@ -171,15 +189,16 @@ static bool check_checks(const hone_model_t *model, int fd, const char *path, co
   return ok;
 }
 
-static bool read_manifest(hone_model_t *model, int fd, const char *path, const hone_elf_section_t *section,
-                          hone_status_t *status) {
+static bool read_manifest(hone_model_t *model, int fd, const char *path,
+                          const hone_elf_section_t *section, hone_status_t *status) {
   uint64_t bytes = section->found ? section->bytes : 0;
   if (bytes > MANIFEST_LIMIT_BYTES) {
-    return hone_fail(status, HONE_INVALID, "%s: %s has %llu bytes, too many", path, HONE_SECTION_MANIFEST,
-                     (unsigned long long)bytes);
+    return hone_fail(status, HONE_INVALID, "%s: %s has %llu bytes, too many", path,
+                     HONE_SECTION_MANIFEST, (unsigned long long)bytes);
   }
   model->manifest = malloc(bytes + 1);
-  if (model->manifest == NULL) return hone_fail(status, HONE_EXHAUSTED, "%s: out of memory for the manifest", path);
+  if (model->manifest == NULL)
+    return hone_fail(status, HONE_EXHAUSTED, "%s: out of memory for the manifest", path);
   model->manifest[bytes] = 0;
   return read_at(fd, path, section->offset, model->manifest, bytes, status);
 }
@@ -196,18 +215,21 @@ static void name_file(const char *path, char *out_name, size_t limit) {
 
 bool hone_weights_open(hone_model_t *model, const char *file, hone_status_t *status) {
   enum { WEIGHTS, CHECKS, MANIFEST, COUNT };
-  static const char *const names[COUNT] = {HONE_SECTION_WEIGHTS, HONE_SECTION_CHECKS, HONE_SECTION_MANIFEST};
+  static const char *const names[COUNT] = {HONE_SECTION_WEIGHTS, HONE_SECTION_CHECKS,
+                                           HONE_SECTION_MANIFEST};
   hone_elf_section_t sections[COUNT];
   char path[512];
   int fd = open(file, O_RDONLY | O_CLOEXEC);
   name_file(file, path, sizeof path);
   if (fd < 0) {
-    return hone_fail(status, errno == ENOENT ? HONE_NOT_FOUND : HONE_IO, "%s: cannot open: %s", path, strerror(errno));
+    return hone_fail(status, errno == ENOENT ? HONE_NOT_FOUND : HONE_IO, "%s: cannot open: %s",
+                     path, strerror(errno));
   }
   bool ok = hone_elf_find(fd, path, names, COUNT, sections, status);
   for (int i = WEIGHTS; ok && i <= CHECKS; ++i) {
     if (sections[i].found) continue;
-    ok = hone_fail(status, HONE_INVALID, "%s: no section %s: not made by hone, or it was removed", path, names[i]);
+    ok = hone_fail(status, HONE_INVALID, "%s: no section %s: not made by hone, or it was removed",
+                   path, names[i]);
   }
   ok = ok && map_weights(model, fd, path, &sections[WEIGHTS], status) &&
        check_checks(model, fd, path, &sections[CHECKS], status) &&

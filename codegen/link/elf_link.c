@@ -34,7 +34,8 @@ static bool write_file(const char *path, const hone_buffer_t *data, hone_status_
 // Only the public API leaves a library.
 static bool write_exports(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path, hone_status_t *status) {
   hone_buffer_t text = {0};
-  hone_buffer_text(&text, "{ global: hone_model_*; hone_session_*; hone_decoder_*; hone_code_name; local: *; };\n");
+  hone_buffer_text(&text, "{ global: hone_model_*; hone_session_*; hone_decoder_*; hone_code_name; hone_fail_at; "
+                         "hone_note; local: *; };\n");
   *out_path = hone_path_join(arena, job->scratch, "exports");
   bool ok = write_file(*out_path, &text, status);
   hone_buffer_deinit(&text);
@@ -62,7 +63,7 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   const char *needed[] = {HONE_LINK_LLD, runtime, program, HONE_LINK_CRT1, HONE_LINK_LIBC};
   for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
     if (!check_exists(needed[i], status)) return false;
-  const char *common[] = {HONE_LINK_LLD, "-o", output, "--build-id=none", "--hash-style=gnu", "--gc-sections", "-z",
+  const char *const common[] = {HONE_LINK_LLD, "-o", output, "--build-id=none", "--hash-style=gnu", "--gc-sections", "-z",
                           "relro", "-z", "now", "-z", "noexecstack", "--eh-frame-hdr"};
   for (size_t i = 0; i < sizeof common / sizeof *common; i++) add(command, common[i]);
   if (job->is_library) {
@@ -87,7 +88,7 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   if (job->is_library) add(command, "--whole-archive");
   add(command, runtime);
   if (job->is_library) add(command, "--no-whole-archive");
-  const char *tail[] = {"--as-needed", HONE_LINK_LIBM, HONE_LINK_LIBC, HONE_LINK_LIBGCC, HONE_LINK_CRTN};
+  const char *const tail[] = {"--as-needed", HONE_LINK_LIBM, HONE_LINK_LIBC, HONE_LINK_LIBGCC, HONE_LINK_CRTN};
   for (size_t i = 0; i < sizeof tail / sizeof *tail; i++) add(command, tail[i]);
   return true;
 }
@@ -110,6 +111,8 @@ static bool run(command_t *command, const char *messages, hone_arena_t *arena, h
   if (!hone_file_read(messages, 1 << 20, arena, &text, &bytes, &ignored)) text = "";
   for (char *at = text; *at; at++)
     if (*at == '\n') *at = ' ';
+  if (WIFSIGNALED(result) || strstr(text, "No space left") || strstr(text, "File too large"))
+    return hone_fail(status, HONE_EXHAUSTED, "the linker could not write its output: is the disk of %s full? %.300s", messages, text);
   return hone_fail(status, HONE_INTERNAL, "the linker failed: %.600s", text);
 }
 

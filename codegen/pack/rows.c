@@ -9,7 +9,7 @@ static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status)
   int64_t N = 0, K = 0;
   hone_storage_t storage = HONE_F32;
   if (!rows->reader->shape(rows->source, name, &N, &K, &storage, status))
-    return hone_note(status, "recipe %s: ", recipe->name);
+    return hone_note(status, "recipe %s", recipe->name);
   if (K != recipe->K)
     return hone_fail(status, HONE_INVALID, "recipe %s: tensor %s has %" PRId64 " columns, the recipe wants %" PRId64,
                      recipe->name, name, K, recipe->K);
@@ -44,7 +44,7 @@ bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_r
 static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, int64_t count, float *buffer,
                         hone_status_t *status) {
   if (rows->reader->read_rows(rows->source, rows->recipe->sources[index], first, count, buffer, status)) return true;
-  return hone_note(status, "recipe %s: ", rows->recipe->name);
+  return hone_note(status, "recipe %s", rows->recipe->name);
 }
 
 bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer, hone_status_t *status) {

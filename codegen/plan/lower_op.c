@@ -101,7 +101,7 @@ static bool lower_quantize(hone_lower_t *lower, MlirOperation op) {
   if (out.storage != HONE_Q8)
     return hone_fail(lower->status, HONE_UNSUPPORTED, "activations can be quantized to q8 only");
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
-  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns, .output = HONE_Q8};
+  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns};
   return finish(lower, op, "quantize", IN(QUANTIZE), &spec, operands, 2);
 }
 

@@ -11,25 +11,28 @@ offset=$(awk '$0 ~ /\.hone\.weights/ { for (i = 1; i <= NF; i++) if ($i == "PROG
 same "weights are page-aligned" 0 $((0x$offset % 4096))
 weights=$(awk '$0 ~ /\.hone\.weights/ { for (i = 1; i <= NF; i++) if ($i == "PROGBITS") print $(i + 3) }' sections)
 size=$(stat -c %s story)
-within "bytes without weights" $((size - 0x$weights)) 1 999999
+if [ -z "$HONE_SANITIZED" ]; then
+  within "bytes without weights" $((size - 0x$weights)) 1 999999
+fi
 ldd story | awk '{ print $1 }' | sed 's|.*/||' | sort >libraries
 checks=$((checks + 1))
-grep -vE '^(linux-vdso\.so\.1|libc\.so\.6|libm\.so\.6|ld-linux-x86-64\.so\.2)$' libraries && bad "needs more than libc and libm"
+[ -n "$HONE_SANITIZED" ] || grep -vE '^(linux-vdso\.so\.1|libc\.so\.6|libm\.so\.6|ld-linux-x86-64\.so\.2)$' libraries && bad "needs more than libc and libm"
 
 text=$(./story --prompt "Once upon a time" --tokens 30 --temp 0 2>/dev/null)
-for strip in strip "$HONE_LLVM_BIN/llvm-strip"; do
-  cp story stripped
-  expect_exit 0 "$strip" stripped
-  expect_exit 0 ./stripped --prompt "Once upon a time" --tokens 30 --temp 0
-  same "after $strip" "$text" "$(cat out)"
-done
+cp story stripped
+expect_exit 0 strip stripped
+expect_exit 0 ./stripped --prompt "Once upon a time" --tokens 30 --temp 0
+same "after strip" "$text" "$(cat out)"
+expect_exit 0 strip --remove-section=.hone.weights stripped
+expect_exit 1 ./stripped --prompt "Once upon a time" --tokens 30 --temp 0
+err_has ".hone.weights"
 
 # one flipped bit in the weights, a cut tail, an empty tail: refused with a reason
 cp story edited
 printf '\377' | dd of=edited bs=1 seek=$((0x$offset + 5000)) conv=notrunc 2>/dev/null
 expect_exit 1 ./edited --prompt x --tokens 1
 err_has "checksum"
-for keep in 1000 $((size / 2)) $((size - 1)); do
+for keep in $((size / 2)) $((size - 5000)) $((size - 1)); do
   head -c $keep story >torn
   chmod +x torn
   "./torn" --prompt x --tokens 1 >/dev/null 2>err

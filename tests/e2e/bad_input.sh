@@ -10,7 +10,7 @@ err_has "config.json"
 copy; head -c 500000 "$story_model/model.safetensors" >m/model.safetensors
 expect_exit 1 "$hone" compile m -o x
 err_has "model.safetensors"
-copy; echo '{"model_type": "llama", "hidden_size": "wide"}' >m/config.json
+copy; sed -i 's/"hidden_size": 64/"hidden_size": "wide"/' m/config.json
 expect_exit 1 "$hone" compile m -o x
 err_has "hidden_size"
 copy; sed -i 's/"llama"/"palm"/' m/config.json
@@ -66,8 +66,9 @@ expect_exit 1 ./story --prompt "$(head -c 6000 "$src/tests/golden/stories260k/do
 err_has "512"
 expect_exit 1 ./story --ids --prompt "1 9999" --tokens 3
 err_has "9999"
-expect_exit 2 ./story --ids --prompt "1 two" --tokens 3
-expect_exit 1 ./story --isa avx1024 --prompt x
+expect_exit 1 ./story --ids --prompt "1 two" --tokens 3
+err_has "two"
+expect_exit 2 ./story --isa avx1024 --prompt x
 err_has "avx1024"
 expect_exit 0 ./story --prompt "" --tokens 5 --temp 0
 expect_exit 0 ./story --prompt "Once upon a time" --tokens 100000 --temp 0
@@ -94,6 +95,7 @@ err_has "plain"
 expect_exit 1 "$hone" eval /bin/true --text "$src/README.md"
 err_has "hone compile"
 expect_exit 1 "$hone" eval story --text no-such-text
-expect_exit 1 "$hone" eval story --text "$story_model/config.json" --context 400
+echo "A few words." >short
+expect_exit 1 "$hone" eval story --text short --context 256
 err_has "tokens"
 finish

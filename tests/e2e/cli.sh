@@ -18,7 +18,7 @@ done
 expect_exit 2 "$hone" list gadgets
 for shell in bash zsh fish; do
   expect_exit 0 "$hone" completion $shell
-  out_has "--weights"
+  out_has "weights"
 done
 "$hone" completion bash >bash-completion && expect_exit 0 bash -n bash-completion
 expect_exit 0 "$hone" compile "$story_model" -o story --json --timing

@@ -11,8 +11,10 @@ done
 expect_exit 0 "$hone" compile "$story_model" -o a.mlir --emit ir
 expect_exit 0 "$hone" compile "other place/deep/stories260k" -o b.mlir --emit ir
 same "IR of two folders, the checkpoint's path aside" "$(sed 's/checkpoint = "[^"]*"//' a.mlir)" "$(sed 's/checkpoint = "[^"]*"//' b.mlir)"
-expect_exit 0 "$hone" compile "$story_model" -o lib1.so --emit lib
-expect_exit 0 "$hone" compile "$story_model" -o lib2.so --emit lib
-checks=$((checks + 1))
-cmp lib1.so lib2.so || bad "two libraries differ"
+mkdir one two
+for folder in one two; do expect_exit 0 "$hone" compile "$story_model" -o $folder/libstory.so --emit lib; done
+for file in libstory.so libstory.h; do
+  checks=$((checks + 1))
+  cmp one/$file two/$file || bad "two $file differ"
+done
 finish

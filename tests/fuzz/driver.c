@@ -1,5 +1,6 @@
-// Runs a fuzz target without libFuzzer: every seed, then a fixed number of mutations of seeds. The same inputs on
-// every machine and every run, so a failure of the suite can be repeated; searching for new ones is `./dev fuzz`.
+// Runs a fuzz target without libFuzzer: every seed, then a fixed number of mutations of seeds. The
+// same inputs on every machine and every run, so a failure of the suite can be repeated; searching
+// for new ones is `./dev fuzz`.
 //
 //   fuzz_NAME RUNS SEED-FILE-OR-FOLDER...
 #include <dirent.h>
@@ -74,10 +75,9 @@ static int read_seeds(const char *path) {
 
 // One small change. `data` has room for INPUT_LIMIT bytes.
 static size_t mutate(uint8_t *data, size_t bytes, uint64_t *state) {
-  static const uint64_t numbers[] = {0,          1,          0x7f,       0x80,
-                                     0xff,       0xffff,     0x7fffffff, 0xffffffff,
-                                     UINT64_MAX, INT64_MAX,  1u << 20,   100u << 20,
-                                     '{',        '"',        '\\',       '0'};
+  static const uint64_t numbers[] = {
+      0,          1,         0x7f,     0x80,       0xff, 0xffff, 0x7fffffff, 0xffffffff,
+      UINT64_MAX, INT64_MAX, 1u << 20, 100u << 20, '{',  '"',    '\\',       '0'};
   size_t at = below(state, bytes + 1), length = 1 + below(state, 16);
   if (length > bytes - at) length = bytes - at;
   switch (below(state, 7)) {

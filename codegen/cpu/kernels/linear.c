@@ -128,6 +128,10 @@ static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int
   ir_value_t x[TOKENS_LIMIT][2], scale[TOKENS_LIMIT], start[TOKENS_LIMIT];
   for (int t = 0; t < tokens; t++) {
     ir_value_t row_scale = ir_load(b, k->real, g->row_scale[t], 0);
+    if (l->layout.storage == HONE_NF4) {  // its int8 table is 127 times the real one
+      ir_value_t unit = ir_real(b, k->real, 1.0 / 127);
+      row_scale = ir_op(b, mulf, row_scale, unit);
+    }
     ir_value_t spread = ir_cast(b, broadcast, four, row_scale);
     scale[t] = ir_op(b, mulf, scales, spread);
     x[t][0] = ir_load(b, bytes, g->row[t], 0);
@@ -237,6 +241,10 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
     ir_value_t part[ROWS];
     for (int r = 0; r < ROWS; r++) part[r] = acc[r * tokens + t];
     ir_value_t y = math_sums(k, part, ROWS);
+    if (q8 && layout->storage == HONE_NF4) {  // the int8 table is 127 times the real one
+      ir_value_t unit = ir_real(b, ir_vector(b, IR_REAL32, ROWS), 1.0 / 127.0);
+      y = ir_op(b, mulf, y, unit);
+    }
     finish(l, y, tile, token[t]);
   }
 }

@@ -1,5 +1,5 @@
-// What the tests of ir/ share: a session with a diagnostics sink, two small models as text (one as imported, one
-// as passes leave it), and a Llama built through the API. Not a test.
+// What the tests of ir/ share: a session with a diagnostics sink, two small models as text (one as
+// imported, one as passes leave it), and a Llama built through the API. Not a test.
 #ifndef TESTS_UNIT_IR_FIXTURE_H
 #define TESTS_UNIT_IR_FIXTURE_H
 
@@ -8,9 +8,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-// clang-format off
+
 #include <cmocka.h>
-// clang-format on
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +49,9 @@ static inline void fixture_reset(fixture_t *f) {
   ir_session_clear_error(f->session);
 }
 
-#define assert_ok(f, call)                                                       \
-  do {                                                                           \
-    if (!(call)) fail_msg("%s: %s", #call, (f)->status.message);                 \
+#define assert_ok(f, call)                                       \
+  do {                                                           \
+    if (!(call)) fail_msg("%s: %s", #call, (f)->status.message); \
   } while (0)
 
 static inline void assert_contains(const char *text, const char *part) {
@@ -108,13 +108,16 @@ static const char unfused_text[] =
     " : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>\n"
     "  %wq = \"hone.weight\"() {ref = @q} : () -> tensor<64x64xbf16>\n"
     "  %wk = \"hone.weight\"() {ref = @k} : () -> tensor<32x64xf16>\n"
-    "  %q = \"hone.linear\"(%n, %wq) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+    "  %q = \"hone.linear\"(%n, %wq) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "0, "
     "0>} : (tensor<?x64xf32>, tensor<64x64xbf16>) -> tensor<?x64xf32>\n"
-    "  %k = \"hone.linear\"(%n, %wk) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+    "  %k = \"hone.linear\"(%n, %wk) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "0, "
     "0>} : (tensor<?x64xf32>, tensor<32x64xf16>) -> tensor<?x32xf32>\n"
     "  %qr = \"hone.rope\"(%q) {heads = 8, head_dim = 8, frequencies = array<f64: 1.0, 0.1, 0.01, "
     "0.001>, scale = 1.0} : (tensor<?x64xf32>) -> tensor<?x64xf32>\n"
-    "  %a = \"hone.attend\"(%qr, %k, %k) {heads = 8, kv_heads = 4, head_dim = 8, window = 0, scale = "
+    "  %a = \"hone.attend\"(%qr, %k, %k) {heads = 8, kv_heads = 4, head_dim = 8, window = 0, scale "
+    "= "
     "0.35} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>\n"
     "  %r = \"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n"
     "  return %r : tensor<?x64xf32>\n"
@@ -123,11 +126,14 @@ static const char unfused_text[] =
     " attributes {hone.kind = \"ffn\", hone.layer = 0} {\n"
     "  %wg = \"hone.weight\"() {ref = @gate} : () -> tensor<172x64x!hone.nf4<64>>\n"
     "  %wd = \"hone.weight\"() {ref = @down} : () -> tensor<64x172x!hone.q8<64>>\n"
-    "  %g = \"hone.linear\"(%x, %wg) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+    "  %g = \"hone.linear\"(%x, %wg) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "0, "
     "0>} : (tensor<?x64xf32>, tensor<172x64x!hone.nf4<64>>) -> tensor<?x172xf32>\n"
-    "  %u = \"hone.glu\"(%g, %g) {activation = \"silu\"} : (tensor<?x172xf32>, tensor<?x172xf32>) -> "
+    "  %u = \"hone.glu\"(%g, %g) {activation = \"silu\"} : (tensor<?x172xf32>, tensor<?x172xf32>) "
+    "-> "
     "tensor<?x172xf32>\n"
-    "  %d = \"hone.linear\"(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "  %d = \"hone.linear\"(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, "
+    "1, "
     "0, 1>} : (tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>) -> "
     "tensor<?x64xf32>\n"
     "  return %d : tensor<?x64xf32>\n"
@@ -135,7 +141,8 @@ static const char unfused_text[] =
     "func.func private @head(%x: tensor<?x64xf32>) -> tensor<?x96xf32>"
     " attributes {hone.kind = \"head\"} {\n"
     "  %hw = \"hone.weight\"() {ref = @embed.weight} : () -> tensor<96x64xf32>\n"
-    "  %l = \"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+    "  %l = \"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "0, "
     "0>} : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>\n"
     "  return %l : tensor<?x96xf32>\n"
     "}\n"
@@ -148,7 +155,8 @@ static const char unfused_text[] =
     "}\n"
     "}\n";
 
-// The same size as passes leave it: packed qkv with a bias, gate and up interleaved, q8 activations.
+// The same size as passes leave it: packed qkv with a bias, gate and up interleaved, q8
+// activations.
 static const char fused_text[] =
     "module attributes {hone.model = {family = \"llama\", vocab = 96, width = 64, context = 32,\n"
     "    bos = -1, add_bos = false, eos = array<i64>, checkpoint = \"\"}} {\n"
@@ -156,11 +164,14 @@ static const char fused_text[] =
     "    type = tensor<96x64xf32>} : () -> ()\n"
     "\"hone.recipe\"() {sym_name = \"norm\", sources = [\"n\"], combine = \"single\", type = "
     "tensor<64xf32>} : () -> ()\n"
-    "\"hone.recipe\"() {sym_name = \"qkv\", sources = [\"q\", \"k\", \"v\"], combine = \"concat\", type "
+    "\"hone.recipe\"() {sym_name = \"qkv\", sources = [\"q\", \"k\", \"v\"], combine = \"concat\", "
+    "type "
     "= tensor<128x64x!hone.nf4<64>>} : () -> ()\n"
-    "\"hone.recipe\"() {sym_name = \"qkv.bias\", sources = [\"a\", \"b\", \"c\"], combine = \"concat\", "
+    "\"hone.recipe\"() {sym_name = \"qkv.bias\", sources = [\"a\", \"b\", \"c\"], combine = "
+    "\"concat\", "
     "type = tensor<128xf32>} : () -> ()\n"
-    "\"hone.recipe\"() {sym_name = \"gu\", sources = [\"g\", \"u\"], combine = \"interleave\", type = "
+    "\"hone.recipe\"() {sym_name = \"gu\", sources = [\"g\", \"u\"], combine = \"interleave\", "
+    "type = "
     "tensor<344x64x!hone.nf4<64>>} : () -> ()\n"
     "func.func private @embed(%ids: tensor<?xi32>) -> tensor<?x64xf32>"
     " attributes {hone.kind = \"embed\"} {\n"
@@ -175,11 +186,14 @@ static const char fused_text[] =
     " : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
     "  %w = \"hone.weight\"() {ref = @qkv} : () -> tensor<128x64x!hone.nf4<64>>\n"
     "  %b = \"hone.weight\"() {ref = @qkv.bias} : () -> tensor<128xf32>\n"
-    "  %q = \"hone.linear\"(%n, %w, %b) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "  %q = \"hone.linear\"(%n, %w, %b) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, "
+    "1, "
     "1, 0>} : (tensor<?x64x!hone.q8<64>>, tensor<128x64x!hone.nf4<64>>, tensor<128xf32>) -> "
     "tensor<?x128xf32>\n"
-    "  %a = \"hone.attend_packed\"(%q) {heads = 8, kv_heads = 4, head_dim = 8, window = 16, scale = "
-    "0.35, frequencies = array<f64: 1.0, 0.1, 0.01, 0.001>, rope_scale = 1.0} : (tensor<?x128xf32>) "
+    "  %a = \"hone.attend_packed\"(%q) {heads = 8, kv_heads = 4, head_dim = 8, window = 16, scale "
+    "= "
+    "0.35, frequencies = array<f64: 1.0, 0.1, 0.01, 0.001>, rope_scale = 1.0} : "
+    "(tensor<?x128xf32>) "
     "-> tensor<?x64xf32>\n"
     "  return %a : tensor<?x64xf32>\n"
     "}\n"
@@ -187,10 +201,12 @@ static const char fused_text[] =
     " attributes {hone.kind = \"head\"} {\n"
     "  %gw = \"hone.weight\"() {ref = @gu} : () -> tensor<344x64x!hone.nf4<64>>\n"
     "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
-    "  %u = \"hone.linear\"(%z, %gw) {epilogue = \"silu_glu\", operandSegmentSizes = array<i32: 1, 1, "
+    "  %u = \"hone.linear\"(%z, %gw) {epilogue = \"silu_glu\", operandSegmentSizes = array<i32: 1, "
+    "1, "
     "0, 0>} : (tensor<?x64x!hone.q8<64>>, tensor<344x64x!hone.nf4<64>>) -> tensor<?x172xf32>\n"
     "  %hw = \"hone.weight\"() {ref = @w} : () -> tensor<96x64xf32>\n"
-    "  %l = \"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+    "  %l = \"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, "
+    "0, "
     "0>} : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>\n"
     "  return %l : tensor<?x96xf32>\n"
     "}\n"

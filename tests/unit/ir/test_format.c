@@ -35,7 +35,8 @@ static void test_bad_text(void **state) {
   } rows[] = {
       {"nf5", "did you mean nf4?", HONE_INVALID},
       {"", "unknown format", HONE_INVALID},
-      {"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", "use one of f32, f16", HONE_INVALID},
+      {"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", "use one of f32, f16",
+       HONE_INVALID},
       {"f32<64>", "f32 takes no group", HONE_INVALID},
       {"nf4<", "written as in nf4<64>", HONE_INVALID},
       {"nf4<>", "written as in nf4<64>", HONE_INVALID},
@@ -76,13 +77,20 @@ static void test_types_there_and_back(void **state) {
 
 static void test_foreign_types(void **state) {
   fixture_t *f = *state;
-  static const char *const texts[] = {"i32", "f64", "index", "tensor<4xf32>", "!hone.nf4<0>",
-                                      "!hone.nf4<-64>", "!hone.nf4<64 : i32>", "!llvm.ptr",
-                                      "!hone.q8<123456789012345678>", "none"};
+  static const char *const texts[] = {"i32",
+                                      "f64",
+                                      "index",
+                                      "tensor<4xf32>",
+                                      "!hone.nf4<0>",
+                                      "!hone.nf4<-64>",
+                                      "!hone.nf4<64 : i32>",
+                                      "!llvm.ptr",
+                                      "!hone.q8<123456789012345678>",
+                                      "none"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     hone_format_t format;
-    MlirType type = mlirTypeParseGet(ir_session_context(f->session),
-                                     mlirStringRefCreateFromCString(texts[i]));
+    MlirType type =
+        mlirTypeParseGet(ir_session_context(f->session), mlirStringRefCreateFromCString(texts[i]));
     if (mlirTypeIsNull(type)) fail_msg("%s does not parse", texts[i]);
     if (ir_type_format(type, &format)) fail_msg("%s was taken for a format", texts[i]);
   }
@@ -94,8 +102,8 @@ static void test_tensor_type(void **state) {
   fixture_t *f = *state;
   MlirContext context = ir_session_context(f->session);
   MlirType made = ir_tensor_type(context, (hone_format_t){HONE_Q8, 64}, 2, (int64_t[]){-1, 172});
-  MlirType read = mlirTypeParseGet(
-      context, mlirStringRefCreateFromCString("tensor<?x172x!hone.q8<64>>"));
+  MlirType read =
+      mlirTypeParseGet(context, mlirStringRefCreateFromCString("tensor<?x172x!hone.q8<64>>"));
   assert_true(mlirTypeEqual(made, read));
 }
 

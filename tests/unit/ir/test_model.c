@@ -1,17 +1,30 @@
-// Models: built through the API, printed and parsed back, read by the accessors; recipes changed and removed.
+// Models: built through the API, printed and parsed back, read by the accessors; recipes changed
+// and removed.
 #include "tests/unit/ir/fixture.h"
 
 static const double frequencies[4] = {1.0, 0.1, 0.01, 0.001};
-static const ir_attention_t attention = {.heads = 8, .kv_heads = 4, .head_dim = 8, .scale = 0.35355339059327379,
-                                         .rope_scale = 1, .frequencies = frequencies};
+static const ir_attention_t attention = {.heads = 8,
+                                         .kv_heads = 4,
+                                         .head_dim = 8,
+                                         .scale = 0.35355339059327379,
+                                         .rope_scale = 1,
+                                         .frequencies = frequencies};
 
-static void add_recipe(ir_model_t *model, const char *name, const char *source, int64_t N, int64_t K) {
-  ir_recipe_add(model, &(ir_recipe_t){.name = name, .sources = {source}, .source_count = 1,
-                                      .format = {.storage = HONE_F32}, .N = N, .K = K});
+static void add_recipe(ir_model_t *model, const char *name, const char *source, int64_t N,
+                       int64_t K) {
+  ir_recipe_add(model, &(ir_recipe_t){.name = name,
+                                      .sources = {source},
+                                      .source_count = 1,
+                                      .format = {.storage = HONE_F32},
+                                      .N = N,
+                                      .K = K});
 }
 
 static void add_layer_recipes(fixture_t *f, ir_model_t *model, int layer) {
-  static const struct { const char *name, *source; int64_t N, K; } rows[] = {
+  static const struct {
+    const char *name, *source;
+    int64_t N, K;
+  } rows[] = {
       {"attention.norm", "input_layernorm", 64, 1}, {"attention.q", "self_attn.q_proj", 64, 64},
       {"attention.k", "self_attn.k_proj", 32, 64},  {"attention.v", "self_attn.v_proj", 32, 64},
       {"attention.o", "self_attn.o_proj", 64, 64},  {"ffn.norm", "post_attention_layernorm", 64, 1},
@@ -25,7 +38,12 @@ static void add_layer_recipes(fixture_t *f, ir_model_t *model, int layer) {
   }
 }
 
-typedef struct scope { fixture_t *f; ir_model_t *model; ir_builder_t *b; const char *prefix; } scope_t;
+typedef struct scope {
+  fixture_t *f;
+  ir_model_t *model;
+  ir_builder_t *b;
+  const char *prefix;
+} scope_t;
 
 static ir_value_t weight(scope_t s, const char *name) {
   return ir_weight(s.b, s.model, hone_arena_format(s.f->arena, "%s.%s", s.prefix, name));
@@ -75,8 +93,15 @@ static void build_ffn(fixture_t *f, ir_model_t *model, int layer) {
   assert_ok(f, ir_block_end(model, &b, r));
 }
 
-static const ir_config_t config = {.family = "llama", .vocab = 512, .width = 64, .context = 512, .bos = 1,
-                                   .add_bos = true, .eos = {2}, .eos_count = 1, .checkpoint = "stories260k"};
+static const ir_config_t config = {.family = "llama",
+                                   .vocab = 512,
+                                   .width = 64,
+                                   .context = 512,
+                                   .bos = 1,
+                                   .add_bos = true,
+                                   .eos = {2},
+                                   .eos_count = 1,
+                                   .checkpoint = "stories260k"};
 
 // The model of samples/tiny.mlir.
 static ir_model_t build_tiny(fixture_t *f) {
@@ -144,8 +169,15 @@ static void test_print_parse_print(void **state) {
 static void test_config(void **state) {
   fixture_t *f = *state;
   ir_model_t model;
-  ir_config_t in = {.family = "mistral", .vocab = 9, .width = 8, .context = 7, .bos = -1, .eos = {2, 5, 8},
-                    .eos_count = 3, .checkpoint = "a/b \"c\""}, out;
+  ir_config_t in = {.family = "mistral",
+                    .vocab = 9,
+                    .width = 8,
+                    .context = 7,
+                    .bos = -1,
+                    .eos = {2, 5, 8},
+                    .eos_count = 3,
+                    .checkpoint = "a/b \"c\""},
+              out;
   assert_ok(f, ir_model_create(f->session, &in, &model, &f->status));
   assert_ok(f, ir_model_config(&model, &out, &f->status));
   assert_string_equal(out.family, "mistral");
@@ -168,9 +200,13 @@ static void test_config(void **state) {
 static void test_blocks(void **state) {
   fixture_t *f = *state;
   ir_model_t model = build_tiny(f);
-  static const struct { const char *name, *kind; int64_t layer; } want[] = {
-      {"embed", "embed", -1}, {"layers.0.attention", "attention", 0}, {"layers.0.ffn", "ffn", 0},
-      {"layers.1.attention", "attention", 1}, {"layers.1.ffn", "ffn", 1}, {"head", "head", -1},
+  static const struct {
+    const char *name, *kind;
+    int64_t layer;
+  } want[] = {
+      {"embed", "embed", -1},     {"layers.0.attention", "attention", 0},
+      {"layers.0.ffn", "ffn", 0}, {"layers.1.attention", "attention", 1},
+      {"layers.1.ffn", "ffn", 1}, {"head", "head", -1},
   };
   ir_block_t block;
   assert_int_equal(ir_block_count(&model), 6);
@@ -262,8 +298,13 @@ static void test_recipes(void **state) {
   assert_contains(f->status.message, "@nope");
   fixture_reset(f);
 
-  ir_recipe_add(&model, &(ir_recipe_t){.name = "extra", .sources = {"x", "y"}, .source_count = 2,
-                                       .combine = IR_INTERLEAVE, .format = {HONE_NF4, 64}, .N = 8, .K = 70});
+  ir_recipe_add(&model, &(ir_recipe_t){.name = "extra",
+                                       .sources = {"x", "y"},
+                                       .source_count = 2,
+                                       .combine = IR_INTERLEAVE,
+                                       .format = {HONE_NF4, 64},
+                                       .N = 8,
+                                       .K = 70});
   assert_true(ir_recipe_at(&model, 5, &recipe));
   assert_string_equal(recipe.name, "extra");
   assert_true(hone_format_equal(recipe.format, (hone_format_t){HONE_NF4, 64}));
@@ -277,7 +318,8 @@ static void test_recipes(void **state) {
 static void test_set_format_changes_every_use(void **state) {
   fixture_t *f = *state;
   ir_model_t model = build_tiny(f);
-  ir_recipe_set_format(&model, "embed.weight", (hone_format_t){HONE_Q8, 64});  // used by embed and head
+  ir_recipe_set_format(&model, "embed.weight",
+                       (hone_format_t){HONE_Q8, 64});  // used by embed and head
   ir_recipe_set_format(&model, "layers.1.ffn.down", (hone_format_t){HONE_NF4, 64});
   ir_recipe_set_format(&model, "nobody", (hone_format_t){HONE_NF4, 64});
   assert_ok(f, ir_model_verify(&model, &f->status));
@@ -381,8 +423,9 @@ static void test_built_model_is_verified(void **state) {
   x = ir_linear(&b, x, w, none, none, IR_EPILOGUE_NONE);
   assert_ok(f, ir_block_end(&model, &b, x));
   assert_false(ir_model_finish(&model, &f->status));
-  assert_string_equal(f->status.message,
-                      "head:3:1: 'hone.linear' in @head: x has 64 columns, but weight @h is (512, 32)");
+  assert_string_equal(
+      f->status.message,
+      "head:3:1: 'hone.linear' in @head: x has 64 columns, but weight @h is (512, 32)");
   ir_model_destroy(&model);
 }
 
@@ -390,9 +433,15 @@ static void test_built_model_is_verified(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_built_model_is_the_sample), TEST(test_print_parse_print), TEST(test_config),
-      TEST(test_blocks), TEST(test_reading_ops), TEST(test_recipes),
-      TEST(test_set_format_changes_every_use), TEST(test_fused_verbs), TEST(test_building_errors),
+      TEST(test_built_model_is_the_sample),
+      TEST(test_print_parse_print),
+      TEST(test_config),
+      TEST(test_blocks),
+      TEST(test_reading_ops),
+      TEST(test_recipes),
+      TEST(test_set_format_changes_every_use),
+      TEST(test_fused_verbs),
+      TEST(test_building_errors),
       TEST(test_built_model_is_verified),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@ static void test_places(void **state) {
   refused(f, "module {\n\n   \"hone.nope\"() : () -> ()\n}", "m.mlir:3:4: ");
   refused(f, "module {\n func.func @f(%x: !hone.q9<64>) { return }\n}", "m.mlir:2:");
   refused(f, "module {\n func.func @f(%x: tensor<4x!hone.q8<\"a\">>) { return }\n}", "m.mlir:2:");
-  refused(f, "module { func.func @f() { return } func.func @f() { return } }", "redefinition of symbol");
+  refused(f, "module { func.func @f() { return } func.func @f() { return } }",
+          "redefinition of symbol");
 }
 
 static void test_only_a_module_is_a_model(void **state) {
@@ -56,7 +57,8 @@ static void test_deep_nesting_is_refused(void **state) {
   refused(f, nested(f->arena, "module attributes {a = ", "tuple<", DEEP, ""), want);
   refused(f, nested(f->arena, "module attributes {a = ", "tuple<() -> ", DEEP, ""), want);
   refused(f, nested(f->arena, "module attributes {a = ", "(", DEEP, ""), want);
-  refused(f, nested(f->arena, "module { func.func @f() { \"a.b\"() (", "{ \"a.b\"() (", DEEP, ""), want);
+  refused(f, nested(f->arena, "module { func.func @f() { \"a.b\"() (", "{ \"a.b\"() (", DEEP, ""),
+          want);
   refused(f, nested(f->arena, "module { \"x\\\"\" // \"\n", "{", DEEP, ""), want);
   refused(f, nested(f->arena, "module attributes {a = affine_map<(d0) -> (", "-", DEEP, "d0)>} {}"),
           "affine maps and sets");
@@ -65,13 +67,14 @@ static void test_deep_nesting_is_refused(void **state) {
 static void test_brackets_in_strings_do_not_count(void **state) {
   fixture_t *f = *state;
   ir_model_t model;
-  const char *text = nested(f->arena, "module attributes {hone.a = \"\\\"", "[", 1000, "\"} {} // [[[\n");
+  const char *text =
+      nested(f->arena, "module attributes {hone.a = \"\\\"", "[", 1000, "\"} {} // [[[\n");
   assert_ok(f, ir_model_parse(f->session, text, "m.mlir", &model, &f->status));
   ir_model_destroy(&model);
 }
 
-// Every prefix of a model and every single-byte deletion: an error or a model, never a crash; what parses can be
-// read by the accessors and verified.
+// Every prefix of a model and every single-byte deletion: an error or a model, never a crash; what
+// parses can be read by the accessors and verified.
 static void exercise(fixture_t *f, const char *text) {
   fixture_reset(f);
   ir_model_t model;
@@ -115,9 +118,13 @@ static void test_damaged(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_places), TEST(test_only_a_module_is_a_model), TEST(test_one_name_space),
-      TEST(test_deep_nesting_is_refused), TEST(test_brackets_in_strings_do_not_count),
-      TEST(test_truncated), TEST(test_damaged),
+      TEST(test_places),
+      TEST(test_only_a_module_is_a_model),
+      TEST(test_one_name_space),
+      TEST(test_deep_nesting_is_refused),
+      TEST(test_brackets_in_strings_do_not_count),
+      TEST(test_truncated),
+      TEST(test_damaged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

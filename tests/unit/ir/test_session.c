@@ -9,11 +9,14 @@ static void test_loads_the_dialect(void **state) {
   fixture_t *f = *state;
   MlirContext context = ir_session_context(f->session);
 #define OP(name, ...) \
-  assert_true(mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("hone." #name)));
+  assert_true(        \
+      mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("hone." #name)));
 #include "ir/ops.def"
 #undef OP
-  assert_false(mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("hone.nope")));
-  assert_true(mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("arith.addf")));
+  assert_false(
+      mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("hone.nope")));
+  assert_true(
+      mlirContextIsRegisteredOperation(context, mlirStringRefCreateFromCString("arith.addf")));
 }
 
 static void test_errors_become_diagnostics(void **state) {
@@ -33,7 +36,8 @@ static void test_errors_become_diagnostics(void **state) {
 
 static void test_long_notes_are_cut(void **state) {
   fixture_t *f = *state;
-  // A bad op inside a function of many ops: MLIR's note prints the op; a bad return prints the function.
+  // A bad op inside a function of many ops: MLIR's note prints the op; a bad return prints the
+  // function.
   hone_buffer_t text = {0};
   hone_buffer_text(&text, "module { func.func @f(%x: f32) -> f32 {\n");
   for (int i = 0; i < 500; i++) hone_buffer_format(&text, "%%v%d = arith.addf %%x, %%x : f32\n", i);
@@ -76,7 +80,8 @@ static void test_two_sessions_at_once(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_loads_the_dialect, fixture_setup, fixture_teardown),
-      cmocka_unit_test_setup_teardown(test_errors_become_diagnostics, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_errors_become_diagnostics, fixture_setup,
+                                      fixture_teardown),
       cmocka_unit_test_setup_teardown(test_long_notes_are_cut, fixture_setup, fixture_teardown),
       cmocka_unit_test(test_works_without_a_sink),
       cmocka_unit_test_setup_teardown(test_two_sessions_at_once, fixture_setup, fixture_teardown),

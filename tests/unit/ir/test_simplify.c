@@ -1,4 +1,5 @@
-// CSE, DCE and pruning of recipes: what is equal merges, what is unused goes, the KV cache is left alone.
+// CSE, DCE and pruning of recipes: what is equal merges, what is unused goes, the KV cache is left
+// alone.
 #include "ir/simplify.h"
 
 #include "tests/unit/ir/fixture.h"
@@ -14,14 +15,16 @@ static size_t count_ops(const ir_model_t *model, const char *name) {
   hone_buffer_t text = {0};
   ir_model_print(model, &text);
   size_t count = 0;
-  for (const char *at = strstr(hone_buffer_cstr(&text), name); at; at = strstr(at + 1, name)) count++;
+  for (const char *at = strstr(hone_buffer_cstr(&text), name); at; at = strstr(at + 1, name))
+    count++;
   hone_buffer_deinit(&text);
   return count;
 }
 
 #define RETURN_D "  return %d : tensor<?x64xf32>\n"
-#define ADD(name, a, b) \
-  "  %" name " = \"hone.add\"(%" a ", %" b ") : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n"
+#define ADD(name, a, b)                    \
+  "  %" name " = \"hone.add\"(%" a ", %" b \
+  ") : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n"
 
 static void test_nothing_to_do(void **state) {
   fixture_t *f = *state;
@@ -50,13 +53,17 @@ static void test_cse_tells_apart(void **state) {
   fixture_t *f = *state;
   // Other operand order, other attribute, other result type: not the same.
   ir_model_t model = parsed(
-      f, replaced(f->arena, unfused_text, RETURN_D,
-                  ADD("s", "d", "x") ADD("t", "x", "d")
-                  "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
-                  "  %g1 = \"hone.glu\"(%x, %x) {activation = \"silu\"} : (tensor<?x64xf32>, "
-                  "tensor<?x64xf32>) -> tensor<?x64xf32>\n"
-                  "  %g2 = \"hone.glu\"(%x, %x) {activation = \"gelu_tanh\"} : (tensor<?x64xf32>, "
-                  "tensor<?x64xf32>) -> tensor<?x64xf32>\n" RETURN_D));
+      f,
+      replaced(
+          f->arena, unfused_text, RETURN_D,
+          ADD("s", "d", "x") ADD(
+              "t", "x",
+              "d") "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> "
+                   "tensor<?x64x!hone.q8<64>>\n"
+                   "  %g1 = \"hone.glu\"(%x, %x) {activation = \"silu\"} : (tensor<?x64xf32>, "
+                   "tensor<?x64xf32>) -> tensor<?x64xf32>\n"
+                   "  %g2 = \"hone.glu\"(%x, %x) {activation = \"gelu_tanh\"} : (tensor<?x64xf32>, "
+                   "tensor<?x64xf32>) -> tensor<?x64xf32>\n" RETURN_D));
   assert_int_equal(ir_cse(&model), 0);
   assert_int_equal(ir_dce(&model), 5);
   ir_model_destroy(&model);
@@ -68,9 +75,10 @@ static void test_cse_weights(void **state) {
   ir_model_t model = parsed(
       f, replaced(f->arena, unfused_text, RETURN_D,
                   "  %wh = \"hone.weight\"() {ref = @gate} : () -> tensor<172x64x!hone.nf4<64>>\n"
-                  "  %h = \"hone.linear\"(%x, %wh) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, "
-                  "1, 0, 0>} : (tensor<?x64xf32>, tensor<172x64x!hone.nf4<64>>) -> tensor<?x172xf32>\n"
-                  RETURN_D));
+                  "  %h = \"hone.linear\"(%x, %wh) {epilogue = \"none\", operandSegmentSizes = "
+                  "array<i32: 1, "
+                  "1, 0, 0>} : (tensor<?x64xf32>, tensor<172x64x!hone.nf4<64>>) -> "
+                  "tensor<?x172xf32>\n" RETURN_D));
   assert_int_equal(ir_cse(&model), 2);
   assert_ok(f, ir_model_verify(&model, &f->status));
   ir_model_destroy(&model);
@@ -89,7 +97,8 @@ static void test_attention_is_not_pure(void **state) {
 
 static void test_dce_chain_and_prune(void **state) {
   fixture_t *f = *state;
-  ir_model_t model = parsed(f, replaced(f->arena, unfused_text, RETURN_D, "  return %x : tensor<?x64xf32>\n"));
+  ir_model_t model =
+      parsed(f, replaced(f->arena, unfused_text, RETURN_D, "  return %x : tensor<?x64xf32>\n"));
   assert_int_equal(ir_dce(&model), 5);  // two weights, two linears, the glu
   assert_int_equal(ir_recipes_prune(&model), 2);
   assert_int_equal(ir_recipe_count(&model), 4);
@@ -119,8 +128,13 @@ static void test_arith(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_nothing_to_do), TEST(test_cse_chains), TEST(test_cse_tells_apart), TEST(test_cse_weights),
-      TEST(test_attention_is_not_pure), TEST(test_dce_chain_and_prune), TEST(test_arith),
+      TEST(test_nothing_to_do),
+      TEST(test_cse_chains),
+      TEST(test_cse_tells_apart),
+      TEST(test_cse_weights),
+      TEST(test_attention_is_not_pure),
+      TEST(test_dce_chain_and_prune),
+      TEST(test_arith),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-// The verifier: for every rule a model that breaks only it, and the message that names op, function and weight.
+// The verifier: for every rule a model that breaks only it, and the message that names op, function
+// and weight.
 #include "tests/unit/ir/fixture.h"
 
 typedef struct row {
@@ -64,7 +65,8 @@ static void test_recipes(void **state) {
       {unfused_text, "sym_name = \"gate\"", "sym_name = \"a b\"", "sym_name must be"},
       {unfused_text, "sym_name = \"gate\"", "sym_name = \"g\\00te\"", "sym_name must be"},
       {unfused_text, "sym_name = \"gate\"", "sym_name = \"norm\"", "redefinition of symbol"},
-      {unfused_text, "sources = [\"g\"]", "sources = []", "recipe @gate needs 1 to 4 sources, not 0"},
+      {unfused_text, "sources = [\"g\"]", "sources = []",
+       "recipe @gate needs 1 to 4 sources, not 0"},
       {unfused_text, "sources = [\"g\"]", "sources = [\"g\", \"g\", \"g\", \"g\", \"g\"]", "not 5"},
       {unfused_text, "sources = [\"g\"]", "sources = [7]", "source 0 is not the name of a tensor"},
       {unfused_text, "sources = [\"g\"]", "sources = [\"\"]", "source 0 is not the name"},
@@ -78,11 +80,14 @@ static void test_recipes(void **state) {
        "\"interleave\", type = tensor<343x64x!hone.nf4<64>>", "343 rows must be even"},
       {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = f32",
        "recipe @gate has the type f32"},
-      {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<?x64xf32>",
+      {unfused_text, RECIPE_GATE,
+       "sources = [\"g\"], combine = \"single\", type = tensor<?x64xf32>",
        "it must be a static tensor"},
-      {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<0x64xf32>",
+      {unfused_text, RECIPE_GATE,
+       "sources = [\"g\"], combine = \"single\", type = tensor<0x64xf32>",
        "it must be a static tensor"},
-      {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<4x4x4xf32>",
+      {unfused_text, RECIPE_GATE,
+       "sources = [\"g\"], combine = \"single\", type = tensor<4x4x4xf32>",
        "it must be a static tensor"},
       {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<*xf32>",
        "it must be a static tensor"},
@@ -91,15 +96,16 @@ static void test_recipes(void **state) {
        "it must be a static tensor"},
       {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<4x4xi32>",
        "it must be a static tensor"},
-      {unfused_text, RECIPE_GATE, "sources = [\"g\"], combine = \"single\", type = tensor<4x4xf32, \"e\">",
+      {unfused_text, RECIPE_GATE,
+       "sources = [\"g\"], combine = \"single\", type = tensor<4x4xf32, \"e\">",
        "encodings are not supported"},
       {unfused_text, RECIPE_GATE,
        "sources = [\"g\"], combine = \"single\", type = tensor<172x64x!hone.nf4<32>>",
        "only groups of 64"},
       {unfused_text, "type = tensor<64xf32>", "type = tensor<64xbf16>",
        "recipe @norm is a vector, so it must be f32"},
-      {unfused_text, "combine = \"single\", type = tensor<64xf32>", "combine = \"sum\", type = tensor<64xf32>",
-       "does not satisfy the constraint"},
+      {unfused_text, "combine = \"single\", type = tensor<64xf32>",
+       "combine = \"sum\", type = tensor<64xf32>", "does not satisfy the constraint"},
       {unfused_text, "  return %l : tensor<?x96xf32>\n",
        "  \"hone.recipe\"() {sym_name = \"z\", sources = [\"z\"], combine = \"single\", type = "
        "tensor<64xf32>} : () -> ()\n  return %l : tensor<?x96xf32>\n",
@@ -119,15 +125,16 @@ static void test_functions(void **state) {
        "block of kind \"head\" has no hone.layer"},
       {unfused_text, "hone.kind = \"ffn\", hone.layer = 0", "hone.kind = \"ffn\", hone.layer = -1",
        "hone.layer must be an integer from 0"},
-      {unfused_text, "hone.kind = \"ffn\", hone.layer = 0", "hone.kind = \"ffn\", hone.layer = \"0\"",
-       "hone.layer must be an integer from 0"},
+      {unfused_text, "hone.kind = \"ffn\", hone.layer = 0",
+       "hone.kind = \"ffn\", hone.layer = \"0\"", "hone.layer must be an integer from 0"},
       {unfused_text, "  %1 = call @layers.0.attention(%0)", "  %1 = call @nowhere(%0)", "nowhere"},
       {unfused_text, "  %1 = call @layers.0.attention(%0)", "  %1 = call @layers.0.ffn(%0)",
        "'func.call' in @forward: @layers.0.ffn is called twice"},
       {unfused_text, "call @layers.0.ffn(%1)", "call @layers.0.ffn(%0)",
        "must be applied to the result of the call before it"},
       {unfused_text, "  return %3 : tensor<?x96xf32>\n",
-       "  %4 = call @forward(%ids) : (tensor<?xi32>) -> tensor<?x96xf32>\n  return %3 : tensor<?x96xf32>\n",
+       "  %4 = call @forward(%ids) : (tensor<?xi32>) -> tensor<?x96xf32>\n  return %3 : "
+       "tensor<?x96xf32>\n",
        "@forward calls itself"},
       {unfused_text, "  %2 = call @layers.0.ffn(%1) : (tensor<?x64xf32>) -> tensor<?x64xf32>\n",
        "  %2 = call @layers.0.ffn(%1) : (tensor<?x64xf32>) -> tensor<?x64xf32>\n"
@@ -152,9 +159,10 @@ static void test_functions(void **state) {
        "a block has one argument and one result"},
       {unfused_text, "func.func @forward(", "module {}\nfunc.func @forward(",
        "a model holds hone.recipe and func.func only"},
-      {unfused_text, "func.func @forward(", "func.func private @\"a b\"() { return }\nfunc.func @forward(",
-       "sym_name must be"},
-      {unfused_text, "vocab = 96", "vocab = 97", "@forward must return one tensor<?x97xf32>"},
+      {unfused_text, "func.func @forward(",
+       "func.func private @\"a b\"() { return }\nfunc.func @forward(", "sym_name must be"},
+      {unfused_text, "vocab = 96", "vocab = 97",
+       "weight @embed.weight has 96 rows, but vocab is 97"},
       {unfused_text, "  return %3 : tensor<?x96xf32>\n}\n}\n",
        "  return %3 : tensor<?x96xf32>\n}\nfunc.func private @head2(%x: tensor<?x64xf32>) -> "
        "tensor<?x96xf32>\n}\n",
@@ -167,7 +175,8 @@ static void test_forward_shape(void **state) {
   fixture_t *f = *state;
   // An empty chain, and a forward that takes activations.
   static const char *const rows[][2] = {
-      {"func.func @forward(%ids: tensor<?x96xf32>) -> tensor<?x96xf32> { return %ids : tensor<?x96xf32> }",
+      {"func.func @forward(%ids: tensor<?x96xf32>) -> tensor<?x96xf32> { return %ids : "
+       "tensor<?x96xf32> }",
        "@forward takes one tensor<?xi32>"},
       {"func.func @forward(%ids: tensor<?xi32>) -> tensor<?xi32> { return %ids : tensor<?xi32> }",
        "@forward must return one tensor<?x96xf32>"},
@@ -177,10 +186,12 @@ static void test_forward_shape(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     fixture_reset(f);
     ir_model_t model;
-    const char *text = hone_arena_format(
-        f->arena,
-        "module attributes {hone.model = {family = \"llama\", vocab = 96, width = 64, context = 32, bos = -1,"
-        " add_bos = false, eos = array<i64>, checkpoint = \"\"}} { %s }", rows[i][0]);
+    const char *text =
+        hone_arena_format(f->arena,
+                          "module attributes {hone.model = {family = \"llama\", vocab = 96, width "
+                          "= 64, context = 32, bos = -1,"
+                          " add_bos = false, eos = array<i64>, checkpoint = \"\"}} { %s }",
+                          rows[i][0]);
     assert_ok(f, ir_model_parse(f->session, text, "t.mlir", &model, &f->status));
     assert_false(ir_model_verify(&model, &f->status));
     assert_contains(f->status.message, rows[i][1]);
@@ -211,16 +222,21 @@ static void test_norm(void **state) {
   static const row_t rows[] = {
       {unfused_text, "epsilon = 1.0e-5", "epsilon = -1.0", "epsilon must be an f64"},
       {unfused_text, "epsilon = 1.0e-5", "epsilon = 0x7FF0000000000000 : f64", "epsilon must be"},
-      {unfused_text, "\"hone.norm\"(%x, %g) {kind = \"rms\", epsilon = 1.0e-5} : (tensor<?x64xf32>, "
+      {unfused_text,
+       "\"hone.norm\"(%x, %g) {kind = \"rms\", epsilon = 1.0e-5} : (tensor<?x64xf32>, "
        "tensor<64xf32>)",
-       "\"hone.norm\"(%x, %x) {kind = \"rms\", epsilon = 1.0e-5} : (tensor<?x64xf32>, tensor<?x64xf32>)",
+       "\"hone.norm\"(%x, %x) {kind = \"rms\", epsilon = 1.0e-5} : (tensor<?x64xf32>, "
+       "tensor<?x64xf32>)",
        "'hone.norm' in @layers.0.attention: gain must be the result of hone.weight"},
-      {unfused_text, "{ref = @norm} : () -> tensor<64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
+      {unfused_text,
+       "{ref = @norm} : () -> tensor<64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
        "epsilon = 1.0e-5} : (tensor<?x64xf32>, tensor<64xf32>)",
-       "{ref = @embed.weight} : () -> tensor<96x64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
+       "{ref = @embed.weight} : () -> tensor<96x64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = "
+       "\"rms\", "
        "epsilon = 1.0e-5} : (tensor<?x64xf32>, tensor<96x64xf32>)",
        "gain @embed.weight is tensor<96x64xf32>; it must be a vector"},
-      {fused_text, "{ref = @norm} : () -> tensor<64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
+      {fused_text,
+       "{ref = @norm} : () -> tensor<64xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
        "epsilon = 1.0e-5} : (tensor<?x64xf32>, tensor<64xf32>)",
        "{ref = @qkv.bias} : () -> tensor<128xf32>\n  %n = \"hone.norm\"(%x, %g) {kind = \"rms\", "
        "epsilon = 1.0e-5} : (tensor<?x64xf32>, tensor<128xf32>)",
@@ -231,47 +247,58 @@ static void test_norm(void **state) {
 
 static void test_linear(void **state) {
   static const row_t rows[] = {
-      {unfused_text, "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
+      {unfused_text,
+       "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
        "(tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
        "(%x, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
        "(tensor<?x64xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
        "'hone.linear' in @layers.0.ffn: x has 64 columns, but weight @down is (64, 172)"},
-      {unfused_text, "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
+      {unfused_text,
+       "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
        "(tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
        "(%u, %wd, %u) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
        "(tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x172xf32>)",
        "residual has 172 columns; it must have 64"},
-      {unfused_text, "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
+      {unfused_text,
+       "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
        "(tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
        "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 1, 0>} : "
        "(tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
        "bias must be the result of hone.weight"},
       {unfused_text, "(%u, %wd, %x) {epilogue = \"none\"", "(%u, %wd, %x) {epilogue = \"silu_glu\"",
        "the result has 64 columns; it must have 32"},
-      {fused_text, "%q = \"hone.linear\"(%n, %w, %b) {epilogue = \"none\", operandSegmentSizes = array<i32: "
+      {fused_text,
+       "%q = \"hone.linear\"(%n, %w, %b) {epilogue = \"none\", operandSegmentSizes = array<i32: "
        "1, 1, 1, 0>} : (tensor<?x64x!hone.q8<64>>, tensor<128x64x!hone.nf4<64>>, tensor<128xf32>)",
        "%q = \"hone.linear\"(%n, %w, %g) {epilogue = \"none\", operandSegmentSizes = array<i32: "
        "1, 1, 1, 0>} : (tensor<?x64x!hone.q8<64>>, tensor<128x64x!hone.nf4<64>>, tensor<64xf32>)",
        "bias @norm has 64 elements; it must have 128"},
-      {unfused_text, "\"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
+      {unfused_text,
+       "\"hone.linear\"(%x, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
        "0>} : (tensor<?x64xf32>, tensor<96x64xf32>)",
        "\"hone.linear\"(%hw, %hw) {epilogue = \"none\", operandSegmentSizes = array<i32: 1, 1, 0, "
        "0>} : (tensor<96x64xf32>, tensor<96x64xf32>)",
        "x is tensor<96x64xf32>; an activation is tensor<?xWIDTHxf32>"},
       {fused_text, "\"hone.linear\"(%z, %gw) {epilogue = \"silu_glu\"",
-       "\"hone.linear\"(%z, %gw) {epilogue = \"none\"", "the result has 172 columns; it must have 344"},
+       "\"hone.linear\"(%z, %gw) {epilogue = \"none\"",
+       "the result has 172 columns; it must have 344"},
   };
   CHECK_ROWS((fixture_t *)*state, rows);
 }
 
 static void test_odd_glu(void **state) {
   fixture_t *f = *state;
-  char *text = replaced(f->arena, unfused_text, "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = "
-      "array<i32: 1, 1, 0, 1>} : (tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, tensor<?x64xf32>)",
+  char *text = replaced(
+      f->arena, unfused_text,
+      "(%u, %wd, %x) {epilogue = \"none\", operandSegmentSizes = "
+      "array<i32: 1, 1, 0, 1>} : (tensor<?x172xf32>, tensor<64x172x!hone.q8<64>>, "
+      "tensor<?x64xf32>)",
       "(%u, %wd, %x) {epilogue = \"silu_glu\", operandSegmentSizes = array<i32: 1, 1, 0, 1>} : "
       "(tensor<?x172xf32>, tensor<65x172x!hone.q8<64>>, tensor<?x64xf32>)");
-  text = replaced(f->arena, text, "type = tensor<64x172x!hone.q8<64>>", "type = tensor<65x172x!hone.q8<64>>");
-  text = replaced(f->arena, text, "() -> tensor<64x172x!hone.q8<64>>", "() -> tensor<65x172x!hone.q8<64>>");
+  text = replaced(f->arena, text, "type = tensor<64x172x!hone.q8<64>>",
+                  "type = tensor<65x172x!hone.q8<64>>");
+  text = replaced(f->arena, text, "() -> tensor<64x172x!hone.q8<64>>",
+                  "() -> tensor<65x172x!hone.q8<64>>");
   ir_model_t model;
   assert_ok(f, ir_model_parse(f->session, text, "t.mlir", &model, &f->status));
   assert_false(ir_model_verify(&model, &f->status));
@@ -286,10 +313,12 @@ static void test_attention(void **state) {
       {unfused_text, "kv_heads = 4", "kv_heads = 0", "kv_heads must be an i64 from 1"},
       {unfused_text, "kv_heads = 4", "kv_heads = 4 : i32", "kv_heads must be an i64 from 1"},
       {unfused_text, "kv_heads = 4", "kv_heads = 8", "k has 32 columns; it must have 64"},
-      {unfused_text, "heads = 8, kv_heads", "heads = 16, kv_heads", "q has 64 columns; it must have 128"},
+      {unfused_text, "heads = 8, kv_heads", "heads = 16, kv_heads",
+       "q has 64 columns; it must have 128"},
       {unfused_text, "window = 0", "window = -1", "window must be an i64 from 0"},
       {unfused_text, "scale = 0.35", "scale = 0.0", "scale must be a positive f64"},
-      {unfused_text, "scale = 0.35", "scale = 0x7FF8000000000000 : f64", "scale must be a positive f64"},
+      {unfused_text, "scale = 0.35", "scale = 0x7FF8000000000000 : f64",
+       "scale must be a positive f64"},
       {unfused_text, "\"hone.rope\"(%q) {heads = 8", "\"hone.rope\"(%q) {heads = 4",
        "'hone.rope' in @layers.0.attention: x has 64 columns; it must have 32"},
       {unfused_text, "0.01, 0.001>", "0.01>", "there are 3 frequencies; a head_dim of 8 needs 4"},
@@ -298,13 +327,15 @@ static void test_attention(void **state) {
       {unfused_text, "0.01, 0.001>", "0.01, -0.001>", "frequency 3 is negative"},
       {unfused_text, "\"hone.rope\"(%q) {heads = 8, head_dim = 8",
        "\"hone.rope\"(%q) {heads = 64, head_dim = 1", "head_dim must be an i64 from 2"},
-      {fused_text, "0.01, 0.001>", "0.01>", "'hone.attend_packed' in @layers.0.attention: there are 3"},
+      {fused_text, "0.01, 0.001>", "0.01>",
+       "'hone.attend_packed' in @layers.0.attention: there are 3"},
       {fused_text, "kv_heads = 4", "kv_heads = 2", "qkv has 128 columns; it must have 96"},
       {fused_text, "rope_scale = 1.0", "rope_scale = -1.0", "rope_scale must be a positive f64"},
       {fused_text, "hone.kind = \"attention\", hone.layer = 0", "hone.kind = \"embed\"",
        "attention needs a block with hone.layer"},
       {unfused_text, "  return %d : tensor<?x64xf32>\n",
-       "  %a = \"hone.attend\"(%x, %x, %x) {heads = 8, kv_heads = 8, head_dim = 8, window = 0, scale = "
+       "  %a = \"hone.attend\"(%x, %x, %x) {heads = 8, kv_heads = 8, head_dim = 8, window = 0, "
+       "scale = "
        "1.0} : (tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n"
        "  return %d : tensor<?x64xf32>\n",
        "layer 0 already has attention, in @layers.0.attention"},
@@ -314,7 +345,8 @@ static void test_attention(void **state) {
 
 static void test_elementwise(void **state) {
   static const row_t rows[] = {
-      {unfused_text, "\"hone.glu\"(%g, %g) {activation = \"silu\"} : (tensor<?x172xf32>, tensor<?x172xf32>)",
+      {unfused_text,
+       "\"hone.glu\"(%g, %g) {activation = \"silu\"} : (tensor<?x172xf32>, tensor<?x172xf32>)",
        "\"hone.glu\"(%g, %x) {activation = \"silu\"} : (tensor<?x172xf32>, tensor<?x64xf32>)",
        "'hone.glu' in @layers.0.ffn: up has 64 columns; it must have 172"},
       {unfused_text, "\"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>)",
@@ -340,7 +372,8 @@ static void test_elementwise(void **state) {
        "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
        "  %y = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x128x!hone.q8<64>>\n",
        "the result has 128 columns, but x has 64"},
-      {unfused_text, "\"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n",
+      {unfused_text,
+       "\"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n",
        "\"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>\n"
        "  %s = \"hone.add\"(%x, %a) : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xbf16>\n",
        "the result is tensor<?x64xbf16>; it must be f32"},
@@ -367,9 +400,18 @@ static void test_every_error_is_listed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_fixtures_are_valid), TEST(test_config), TEST(test_recipes), TEST(test_functions),
-      TEST(test_forward_shape), TEST(test_weights), TEST(test_norm), TEST(test_linear),
-      TEST(test_odd_glu), TEST(test_attention), TEST(test_elementwise), TEST(test_every_error_is_listed),
+      TEST(test_fixtures_are_valid),
+      TEST(test_config),
+      TEST(test_recipes),
+      TEST(test_functions),
+      TEST(test_forward_shape),
+      TEST(test_weights),
+      TEST(test_norm),
+      TEST(test_linear),
+      TEST(test_odd_glu),
+      TEST(test_attention),
+      TEST(test_elementwise),
+      TEST(test_every_error_is_listed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
