@@ -80,6 +80,8 @@ static char *resolve_path(const char *path, hone_status_t *status) {
     } else if (!(resolved = realpath(path, NULL))) {
       hone_fail(status, HONE_IO, "cannot resolve '%s': %s", path, strerror(errno));
     }
+  } else if (errno != ENOENT && errno != ENOTDIR) {  // better now than after an hour of packing
+    hone_fail(status, HONE_IO, "cannot write '%s': %s", path, strerror(errno));
   } else if (path[bytes - 1] == '/') {
     hone_fail(status, HONE_INVALID, "'%s' names a folder; name a file to write", path);
   } else if (!(resolved = strdup(path))) {

@@ -21,6 +21,4 @@ endif()
 if(HONE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
-# For code that ends up in compiled models, which are linked without a sanitizer's runtime.
-set(HONE_PLAIN_FLAGS $<$<BOOL:${HONE_SANITIZE}>:-fno-sanitize=all>)
 include_directories(${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/base/include)

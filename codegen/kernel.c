@@ -28,17 +28,20 @@ static const char *storage_name(hone_storage_t storage) {
 }
 
 static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
-  hone_buffer_format(text, ".%s heads=%u kv_heads=%u head_dim=%u", storage_name(spec->cache), spec->heads,
-                     spec->kv_heads, spec->head_dim);
+  hone_buffer_format(text, ".%s heads=%u kv_heads=%u head_dim=%u", storage_name(spec->cache),
+                     spec->heads, spec->kv_heads, spec->head_dim);
   if (spec->family == HONE_FAMILY_ROPE_KV) return;
   if (spec->window) hone_buffer_format(text, " window=%u", spec->window);
   hone_buffer_format(text, " scale=%.9g", (double)spec->scale);
 }
 
-static const char *activation_name(uint8_t activation) { return activation < 3 ? activations[activation] : "unknown"; }
+static const char *activation_name(uint8_t activation) {
+  return activation < 3 ? activations[activation] : "unknown";
+}
 
 static void describe_linear(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
-  hone_buffer_format(text, ".%s.%s N=%u K=%u", storage_name(spec->weight), storage_name(spec->input), spec->N, spec->K);
+  hone_buffer_format(text, ".%s.%s N=%u K=%u", storage_name(spec->weight),
+                     storage_name(spec->input), spec->N, spec->K);
   if (spec->bias) hone_buffer_text(text, " bias");
   if (spec->glu) hone_buffer_format(text, " glu=%s", activation_name(spec->activation));
   if (spec->residual) hone_buffer_text(text, " residual");
@@ -54,7 +57,8 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
       hone_buffer_format(&text, ".%s N=%u K=%u", storage_name(spec->weight), spec->N, spec->K);
       break;
     case HONE_FAMILY_NORM:
-      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K, (double)spec->epsilon);
+      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K,
+                         (double)spec->epsilon);
       break;
     case HONE_FAMILY_ROPE_KV:
     case HONE_FAMILY_ATTEND_DECODE:
@@ -71,7 +75,8 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   return name;
 }
 
-void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count, uint32_t *out_unit_rows) {
+void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,
+                            uint32_t *out_unit_rows) {
   *out_unit_count = 1;
   *out_unit_rows = 1;
   if ((unsigned)spec->family >= HONE_FAMILY_COUNT) return;

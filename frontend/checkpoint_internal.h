@@ -1,4 +1,5 @@
-// Inside of a checkpoint, shared by checkpoint.c (reading) and checkpoint_open.c (finding and checking files).
+// Inside of a checkpoint, shared by checkpoint.c (reading) and checkpoint_open.c (finding and
+// checking files).
 #ifndef HONE_FRONTEND_CHECKPOINT_INTERNAL_H
 #define HONE_FRONTEND_CHECKPOINT_INTERNAL_H
 

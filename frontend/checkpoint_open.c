@@ -1,4 +1,5 @@
-// Opening of a checkpoint: which files it consists of, what is refused and why, and whether index and shards agree.
+// Opening of a checkpoint: which files it consists of, what is refused and why, and whether index
+// and shards agree.
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -14,8 +15,10 @@ enum { INDEX_LIMIT_BYTES = 100000000 };
 
 static bool fail_pickle(const char *path, hone_status_t *status) {
   return hone_fail(status, HONE_UNSUPPORTED,
-                   "'%.400s' is a pickle, which can run code when it is loaded, so hone does not read it: load it with "
-                   "transformers and save it again (save_pretrained writes safetensors)", path);
+                   "'%.400s' is a pickle, which can run code when it is loaded, so hone does not "
+                   "read it: load it with "
+                   "transformers and save it again (save_pretrained writes safetensors)",
+                   path);
 }
 
 static bool is_pickle(const char *name) {
@@ -28,15 +31,19 @@ static bool is_pickle(const char *name) {
 
 static bool fail_gguf(const char *path, hone_status_t *status) {
   return hone_fail(status, HONE_UNSUPPORTED,
-                   "'%.400s' is a GGUF file, which this version cannot import yet: use the model's Hugging Face folder "
-                   "(config.json and safetensors)", path);
+                   "'%.400s' is a GGUF file, which this version cannot import yet: use the model's "
+                   "Hugging Face folder "
+                   "(config.json and safetensors)",
+                   path);
 }
 
 // `path` is not a folder: says what it is, or that there is nothing.
 static bool fail_not_folder(const char *path, hone_status_t *status) {
   if (!hone_file_exists(path))
-    return hone_fail(status, HONE_NOT_FOUND, "'%.400s' does not exist; a model is a folder with config.json and "
-                     "model.safetensors, or a textual model (.mlir)", path);
+    return hone_fail(status, HONE_NOT_FOUND,
+                     "'%.400s' does not exist; a model is a folder with config.json and "
+                     "model.safetensors, or a textual model (.mlir)",
+                     path);
   hone_mapping_t mapping;
   if (!hone_mapping_open(path, &mapping, status)) return false;
   bool gguf = mapping.bytes >= 4 && !memcmp(mapping.data, "GGUF", 4);
@@ -44,34 +51,42 @@ static bool fail_not_folder(const char *path, hone_status_t *status) {
   if (gguf || hone_text_ends(path, ".gguf")) return fail_gguf(path, status);
   if (is_pickle(path)) return fail_pickle(path, status);
   if (hone_text_ends(path, ".safetensors"))
-    return hone_fail(status, HONE_INVALID, "'%.400s' holds weights only: give the folder that it is in, with its "
-                     "config.json", path);
-  return hone_fail(status, HONE_INVALID, "'%.400s' is not a folder; a model is a folder with config.json and "
-                   "model.safetensors, or a textual model (.mlir)", path);
+    return hone_fail(status, HONE_INVALID,
+                     "'%.400s' holds weights only: give the folder that it is in, with its "
+                     "config.json",
+                     path);
+  return hone_fail(status, HONE_INVALID,
+                   "'%.400s' is not a folder; a model is a folder with config.json and "
+                   "model.safetensors, or a textual model (.mlir)",
+                   path);
 }
 
-// The folder has neither model.safetensors nor an index: looks for what it has instead. The alphabetically first file
-// counts, so that the message does not depend on the file system.
+// The folder has neither model.safetensors nor an index: looks for what it has instead. The
+// alphabetically first file counts, so that the message does not depend on the file system.
 static bool fail_no_weights(hone_checkpoint_t *checkpoint, hone_status_t *status) {
   DIR *folder = opendir(checkpoint->folder);
   if (!folder)
-    return hone_fail(status, HONE_IO, "cannot list '%.400s': %s", checkpoint->folder, strerror(errno));
+    return hone_fail(status, HONE_IO, "cannot list '%.400s': %s", checkpoint->folder,
+                     strerror(errno));
   const char *pickle = NULL, *gguf = NULL, *other = NULL;
   for (struct dirent *item = readdir(folder); item; item = readdir(folder)) {
-    const char **slot = is_pickle(item->d_name)                      ? &pickle
+    const char **slot = is_pickle(item->d_name)                        ? &pickle
                         : hone_text_ends(item->d_name, ".gguf")        ? &gguf
                         : hone_text_ends(item->d_name, ".safetensors") ? &other
                                                                        : NULL;
-    if (slot && (!*slot || strcmp(item->d_name, *slot) < 0)) *slot = hone_arena_strdup(checkpoint->arena, item->d_name);
+    if (slot && (!*slot || strcmp(item->d_name, *slot) < 0))
+      *slot = hone_arena_strdup(checkpoint->arena, item->d_name);
   }
   closedir(folder);
   if (other)
-    return hone_fail(status, HONE_NOT_FOUND, "'%.300s' has %.200s, but neither %s nor %s: name it %s, or add the index",
+    return hone_fail(status, HONE_NOT_FOUND,
+                     "'%.300s' has %.200s, but neither %s nor %s: name it %s, or add the index",
                      checkpoint->folder, other, single_name, index_name, single_name);
   if (gguf) return fail_gguf(hone_path_join(checkpoint->arena, checkpoint->folder, gguf), status);
-  if (pickle) return fail_pickle(hone_path_join(checkpoint->arena, checkpoint->folder, pickle), status);
-  return hone_fail(status, HONE_NOT_FOUND, "'%.400s' holds no weights: neither %s nor %s", checkpoint->folder,
-                   single_name, index_name);
+  if (pickle)
+    return fail_pickle(hone_path_join(checkpoint->arena, checkpoint->folder, pickle), status);
+  return hone_fail(status, HONE_NOT_FOUND, "'%.400s' holds no weights: neither %s nor %s",
+                   checkpoint->folder, single_name, index_name);
 }
 
 // ---- files
@@ -81,9 +96,10 @@ static bool open_file(hone_checkpoint_t *checkpoint, const char *name, hone_stat
   file->name = hone_arena_strdup(checkpoint->arena, name);
   file->path = hone_path_join(checkpoint->arena, checkpoint->folder, name);
   if (!hone_mapping_open(file->path, &file->mapping, status)) return false;
-  hone_list_push(checkpoint->arena, &checkpoint->files, file);  // from here on closed with the checkpoint
-  if (!hone_safetensors_parse(file->path, file->mapping.data, file->mapping.bytes, checkpoint->arena, &file->header,
-                              status))
+  hone_list_push(checkpoint->arena, &checkpoint->files,
+                 file);  // from here on closed with the checkpoint
+  if (!hone_safetensors_parse(file->path, file->mapping.data, file->mapping.bytes,
+                              checkpoint->arena, &file->header, status))
     return false;
   hone_mapping_release(&file->mapping, 0, (size_t)file->header.header_bytes);
   for (size_t i = 0; i < file->header.count; i++) {
@@ -92,8 +108,9 @@ static bool open_file(hone_checkpoint_t *checkpoint, const char *name, hone_stat
     const char *tensor_name = tensor->entry->name;
     if (hone_map_insert(checkpoint->tensors, tensor_name, strlen(tensor_name), tensor)) continue;
     const checkpoint_tensor_t *first = hone_map_get(checkpoint->tensors, tensor_name);
-    return hone_fail(status, HONE_INVALID, "%.300s: byte %llu: tensor '%.200s' is in %.200s too", file->path,
-                     (unsigned long long)tensor->entry->place, tensor_name, first->file->name);
+    return hone_fail(status, HONE_INVALID, "%.300s: byte %llu: tensor '%.200s' is in %.200s too",
+                     file->path, (unsigned long long)tensor->entry->place, tensor_name,
+                     first->file->name);
   }
   return true;
 }
@@ -104,24 +121,28 @@ static bool is_plain_name(const char *name) {
 }
 
 // Shard names of the weight map into *out (sorted, each once).
-static bool list_shards(hone_arena_t *arena, const char *path, json_t *weight_map, hone_map_t *shards,
-                        hone_status_t *status) {
+static bool list_shards(hone_arena_t *arena, const char *path, json_t *weight_map,
+                        hone_map_t *shards, hone_status_t *status) {
   const char *tensor;
   json_t *value;
   json_object_foreach(weight_map, tensor, value) {
     const char *name = json_string_value(value);
     if (!name)
-      return hone_fail(status, HONE_INVALID, "%.300s: weight_map: tensor '%.200s': expected a file name", path, tensor);
+      return hone_fail(status, HONE_INVALID,
+                       "%.300s: weight_map: tensor '%.200s': expected a file name", path, tensor);
     if (!is_plain_name(name))
       return hone_fail(status, HONE_INVALID,
-                       "%.300s: weight_map: tensor '%.200s': '%.200s' is not the plain name of a .safetensors file",
+                       "%.300s: weight_map: tensor '%.200s': '%.200s' is not the plain name of a "
+                       ".safetensors file",
                        path, tensor, name);
     hone_map_insert(shards, name, strlen(name), arena);
   }
   return true;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static bool open_shards(hone_checkpoint_t *checkpoint, const char *path, const hone_map_t *shards,
                         hone_status_t *status) {
@@ -131,24 +152,28 @@ static bool open_shards(hone_checkpoint_t *checkpoint, const char *path, const h
   qsort(names, count, sizeof *names, compare_names);
   for (size_t i = 0; i < count; i++) {
     if (!hone_file_exists(hone_path_join(checkpoint->arena, checkpoint->folder, names[i])))
-      return hone_fail(status, HONE_NOT_FOUND, "%.300s: shard '%.200s' is missing (%zu shards are listed)", path,
-                       names[i], count);
+      return hone_fail(status, HONE_NOT_FOUND,
+                       "%.300s: shard '%.200s' is missing (%zu shards are listed)", path, names[i],
+                       count);
     if (!open_file(checkpoint, names[i], status)) return false;
   }
   return true;
 }
 
-static bool check_promises(hone_checkpoint_t *checkpoint, const char *path, json_t *weight_map, hone_status_t *status) {
+static bool check_promises(hone_checkpoint_t *checkpoint, const char *path, json_t *weight_map,
+                           hone_status_t *status) {
   const char *name;
   json_t *value;
   json_object_foreach(weight_map, name, value) {
     const checkpoint_tensor_t *tensor = hone_map_get(checkpoint->tensors, name);
     const char *promised = json_string_value(value);
     if (!tensor)
-      return hone_fail(status, HONE_INVALID, "%.300s: weight_map: tensor '%.200s' is not in '%.200s'", path, name,
+      return hone_fail(status, HONE_INVALID,
+                       "%.300s: weight_map: tensor '%.200s' is not in '%.200s'", path, name,
                        promised);
     if (strcmp(tensor->file->name, promised))
-      return hone_fail(status, HONE_INVALID, "%.300s: weight_map: tensor '%.200s' is in '%.200s', not in '%.200s'", path,
+      return hone_fail(status, HONE_INVALID,
+                       "%.300s: weight_map: tensor '%.200s' is in '%.200s', not in '%.200s'", path,
                        name, tensor->file->name, promised);
   }
   return true;
@@ -157,19 +182,23 @@ static bool check_promises(hone_checkpoint_t *checkpoint, const char *path, json
 static bool open_index(hone_checkpoint_t *checkpoint, const char *path, hone_status_t *status) {
   char *text;
   size_t bytes;
-  if (!hone_file_read(path, INDEX_LIMIT_BYTES, checkpoint->arena, &text, &bytes, status)) return false;
+  if (!hone_file_read(path, INDEX_LIMIT_BYTES, checkpoint->arena, &text, &bytes, status))
+    return false;
   json_error_t error;
   json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
   if (!root)
-    return hone_fail(status, HONE_INVALID, "%.300s: line %d, column %d: %s", path, error.line, error.column, error.text);
+    return hone_fail(status, HONE_INVALID, "%.300s: line %d, column %d: %s", path, error.line,
+                     error.column, error.text);
   bool ok = false;
   json_t *weight_map = json_object_get(root, "weight_map");
   hone_map_t *shards = hone_map_create(checkpoint->arena);
   if (!json_is_object(weight_map)) {
-    hone_fail(status, HONE_INVALID, "%.300s: key 'weight_map': expected an object of tensor names and files", path);
+    hone_fail(status, HONE_INVALID,
+              "%.300s: key 'weight_map': expected an object of tensor names and files", path);
   } else {
     ok = list_shards(checkpoint->arena, path, weight_map, shards, status) &&
-         open_shards(checkpoint, path, shards, status) && check_promises(checkpoint, path, weight_map, status);
+         open_shards(checkpoint, path, shards, status) &&
+         check_promises(checkpoint, path, weight_map, status);
   }
   json_decref(root);
   return ok;
@@ -188,7 +217,8 @@ static bool open_files(hone_checkpoint_t *checkpoint, hone_status_t *status) {
   return true;
 }
 
-bool hone_checkpoint_open(const char *folder, hone_checkpoint_t **out_checkpoint, hone_status_t *status) {
+bool hone_checkpoint_open(const char *folder, hone_checkpoint_t **out_checkpoint,
+                          hone_status_t *status) {
   *out_checkpoint = NULL;
   hone_arena_t *arena = hone_arena_create();
   hone_checkpoint_t *checkpoint = HONE_NEW(arena, hone_checkpoint_t);

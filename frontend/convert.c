@@ -1,6 +1,6 @@
-// Conversion loops without branches, so that the compiler vectorizes them (this file is built with -O3). A value is
-// not finite when all bits of its exponent are set, that is when adding one to the exponent carries into the sign
-// bit's place; the carries are or-ed and asked once.
+// Conversion loops without branches, so that the compiler vectorizes them (this file is built with
+// -O3). A value is not finite when all bits of its exponent are set, that is when adding one to the
+// exponent carries into the sign bit's place; the carries are or-ed and asked once.
 #include "frontend/convert.h"
 
 #include <string.h>
@@ -28,8 +28,8 @@ static bool from_bf16(const uint8_t *restrict source, size_t count, float *restr
   return !(carries >> 31);
 }
 
-// Exponent and mantissa are moved into f32's places; multiplying by 2^112 corrects the exponent's bias, also of
-// subnormal halves (which are subnormal floats before the product).
+// Exponent and mantissa are moved into f32's places; multiplying by 2^112 corrects the exponent's
+// bias, also of subnormal halves (which are subnormal floats before the product).
 static bool from_f16(const uint8_t *restrict source, size_t count, float *restrict out) {
   uint32_t carries = 0;
   for (size_t i = 0; i < count; i++) {

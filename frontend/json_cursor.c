@@ -1,5 +1,5 @@
-// The JSON cursor: white space, punctuation, strings and whole numbers. Other values have no place in the documents
-// it reads.
+// The JSON cursor: white space, punctuation, strings and whole numbers. Other values have no place
+// in the documents it reads.
 #include "frontend/json_cursor.h"
 
 #include <stdio.h>
@@ -11,8 +11,9 @@ bool hone_json_fail(hone_json_cursor_t *c, size_t at, const char *format, ...) {
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  return hone_fail(c->status, HONE_INVALID, "%.300s: byte %llu: %s%s%s", c->path, (unsigned long long)(c->base + at),
-                   c->subject ? c->subject : "", c->subject ? ": " : "", message);
+  return hone_fail(c->status, HONE_INVALID, "%.300s: byte %llu: %s%s%s", c->path,
+                   (unsigned long long)(c->base + at), c->subject ? c->subject : "",
+                   c->subject ? ": " : "", message);
 }
 
 char hone_json_peek(hone_json_cursor_t *c) {
@@ -32,7 +33,8 @@ bool hone_json_accept(hone_json_cursor_t *c, char byte) {
 
 bool hone_json_expect(hone_json_cursor_t *c, char byte, const char *what) {
   if (hone_json_accept(c, byte)) return true;
-  if (c->at == c->bytes) return hone_json_fail(c, c->at, "the header ends where %s is expected", what);
+  if (c->at == c->bytes)
+    return hone_json_fail(c, c->at, "the header ends where %s is expected", what);
   return hone_json_fail(c, c->at, "expected %s", what);
 }
 
@@ -64,8 +66,8 @@ static bool read_unicode_escape(hone_json_cursor_t *c, uint32_t *out) {
   return true;
 }
 
-// One escape, the cursor behind its backslash, to UTF-8 at `out`. Returns its length, 0 if it is bad. It never writes
-// more than it read.
+// One escape, the cursor behind its backslash, to UTF-8 at `out`. Returns its length, 0 if it is
+// bad. It never writes more than it read.
 static size_t read_escape(hone_json_cursor_t *c, char *out) {
   static const char letters[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
   if (c->at == c->bytes) return 0;
@@ -88,7 +90,8 @@ bool hone_json_read_string(hone_json_cursor_t *c, hone_slice_t *out) {
   if (!hone_json_expect(c, '"', "a string")) return false;
   size_t begin = c->at, escapes = 0, end = begin;
   for (; end < c->bytes && c->text[end] != '"'; end++) {
-    if ((unsigned char)c->text[end] < 0x20) return hone_json_fail(c, end, "control character in a string");
+    if ((unsigned char)c->text[end] < 0x20)
+      return hone_json_fail(c, end, "control character in a string");
     if (c->text[end] != '\\') continue;
     escapes++;
     end++;
@@ -122,11 +125,13 @@ bool hone_json_read_count(hone_json_cursor_t *c, uint64_t *out) {
   uint64_t value = 0;
   for (; c->at < c->bytes && c->text[c->at] >= '0' && c->text[c->at] <= '9'; c->at++) {
     if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
-        __builtin_add_overflow(value, (uint64_t)(c->text[c->at] - '0'), &value) || value > INT64_MAX)
+        __builtin_add_overflow(value, (uint64_t)(c->text[c->at] - '0'), &value) ||
+        value > INT64_MAX)
       return hone_json_fail(c, begin, "number above 2^63 - 1");
   }
   if (c->at == begin) return hone_json_fail(c, begin, "expected a whole number from 0");
-  if (first == '0' && c->at - begin > 1) return hone_json_fail(c, begin, "number with a leading zero");
+  if (first == '0' && c->at - begin > 1)
+    return hone_json_fail(c, begin, "number with a leading zero");
   if (c->at < c->bytes && strchr(".eE", c->text[c->at]) && c->text[c->at])
     return hone_json_fail(c, begin, "expected a whole number");
   *out = value;

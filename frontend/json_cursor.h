@@ -1,7 +1,7 @@
-// A cursor over strict JSON in memory: no tree, no recursion, no allocation but for strings with escapes. It reads
-// what its caller expects and fails, with the byte offset, on anything else. Used where a document is large and its
-// grammar fixed (safetensors headers); configuration files go through jansson.
-// Thread rule: one cursor, one thread.
+// A cursor over strict JSON in memory: no tree, no recursion, no allocation but for strings with
+// escapes. It reads what its caller expects and fails, with the byte offset, on anything else. Used
+// where a document is large and its grammar fixed (safetensors headers); configuration files go
+// through jansson. Thread rule: one cursor, one thread.
 #ifndef HONE_FRONTEND_JSON_CURSOR_H
 #define HONE_FRONTEND_JSON_CURSOR_H
 
@@ -23,9 +23,11 @@ typedef struct hone_json_cursor {
 } hone_json_cursor_t;
 
 // HONE_INVALID at byte `at` of the document: "PATH: byte N: SUBJECT: MESSAGE". Returns false.
-bool hone_json_fail(hone_json_cursor_t *c, size_t at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool hone_json_fail(hone_json_cursor_t *c, size_t at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-// Skips white space, then: the next byte (0 at the end); true and past it if it is `byte`; fails if it is not.
+// Skips white space, then: the next byte (0 at the end); true and past it if it is `byte`; fails if
+// it is not.
 char hone_json_peek(hone_json_cursor_t *c);
 bool hone_json_accept(hone_json_cursor_t *c, char byte);
 HONE_MUST_CHECK bool hone_json_expect(hone_json_cursor_t *c, char byte, const char *what);

@@ -1,151 +1,248 @@
-// Llama-type models as IR: unfused, one op per step of the paper, every weight with a recipe.
+// The llama family as model IR, unfused: @embed, then @layers.N.attention and @layers.N.ffn, then
+// @head. Names and shapes of the tensors are those of transformers' LlamaForCausalLM and
+// MistralForCausalLM.
 #include "frontend/llama.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/map.h"
 
 typedef struct importer {
+  const hone_family_input_t *input;
+  const hone_llama_t *llama;
+  hone_arena_t *arena;  // the session's
   ir_model_t *model;
-  hone_checkpoint_t *checkpoint;
-  const hone_llama_config_t *config;
-  hone_arena_t *arena;
-  hone_map_t *used;  // tensors that a recipe reads
+  hone_map_t *used;  // names of tensors
   hone_status_t *status;
 } importer_t;
 
-// Adds the recipe `name` of one source tensor, which must have the shape (N, K).
+static const ir_value_t no_value = {NULL};
+
+// ---- weights
+
+// Makes recipe `name` from tensor `source`, which must be (N, K), or a vector of N if K is 0.
+// Vectors are f32 in the artefact whatever the checkpoint has; matrices keep their format until a
+// pass changes it.
 static bool add_recipe(importer_t *im, const char *name, const char *source, int64_t N, int64_t K) {
-  int64_t got_N, got_K;
+  const char *folder = hone_checkpoint_folder(im->input->checkpoint);
+  const uint64_t expected[] = {(uint64_t)N, (uint64_t)K};
+  uint32_t rank = K ? 2 : 1;
+  hone_checkpoint_tensor_t tensor;
+  char wanted[96], found[96];
+  hone_checkpoint_shape_text(rank, expected, wanted);
+  if (!hone_checkpoint_find(im->input->checkpoint, source, &tensor))
+    return hone_fail(im->status, HONE_NOT_FOUND,
+                     "%.300s: tensor '%s' is missing; config.json asks for one of shape %s", folder,
+                     source, wanted);
+  if (tensor.rank != rank || memcmp(tensor.shape, expected, rank * sizeof *expected))
+    return hone_fail(im->status, HONE_INVALID,
+                     "%.300s/%.200s: tensor '%s' has shape %s; config.json asks for %s", folder,
+                     tensor.file, source,
+                     hone_checkpoint_shape_text(tensor.rank, tensor.shape, found), wanted);
+  int64_t rows, columns;
   hone_storage_t storage;
-  if (!hone_checkpoint_shape(im->checkpoint, source, &got_N, &got_K, &storage, im->status))
-    return hone_note(im->status, "config.json asks for %s of shape (%lld, %lld)", source, (long long)N, (long long)K);
-  if (got_N != N || got_K != K)
-    return hone_fail(im->status, HONE_INVALID, "%s has the shape (%lld, %lld); config.json makes it (%lld, %lld)", source,
-                     (long long)got_N, (long long)got_K, (long long)N, (long long)K);
-  ir_recipe_t recipe = {.name = name, .sources = {source}, .source_count = 1, .format = {K == 1 ? HONE_F32 : storage, 0}, .N = N, .K = K};
+  if (!hone_checkpoint_shape(im->input->checkpoint, source, &rows, &columns, &storage, im->status))
+    return false;
+  hone_map_insert(im->used, source, strlen(source), im);
+  ir_recipe_t recipe = {
+      .name = name,
+      .sources = {source},
+      .source_count = 1,
+      .combine = IR_SINGLE,
+      .format = {.storage = rank == 1 ? HONE_F32 : storage},
+      .N = N,
+      .K = rank == 1 ? 1 : K,
+  };
   ir_recipe_add(im->model, &recipe);
-  hone_map_put(im->used, source, im);
   return true;
 }
 
-// A weight of layer `layer`: recipe "layers.3.attention.q" from tensor "model.layers.3.self_attn.q_proj.weight".
-static ir_value_t layer_weight(importer_t *im, ir_builder_t *b, int64_t layer, const char *name, const char *source,
-                               int64_t N, int64_t K) {
-  const char *recipe = hone_arena_format(im->arena, "layers.%lld.%s", (long long)layer, name);
-  const char *tensor = hone_arena_format(im->arena, "model.layers.%lld.%s", (long long)layer, source);
-  if (im->status->code || !add_recipe(im, recipe, tensor, N, K)) return (ir_value_t){0};
-  return ir_weight(b, im->model, recipe);
+// Where a block's weights come from and go to: "model.layers.3.self_attn" and "layers.3.attention".
+typedef struct place {
+  const char *sources, *recipes;
+} place_t;
+
+static bool emit_norm(importer_t *im, ir_builder_t *b, const char *recipe, const char *source,
+                      ir_value_t *x) {
+  if (!add_recipe(im, recipe, source, im->llama->width, 0)) return false;
+  ir_value_t gain = ir_weight(b, im->model, recipe);
+  *x = ir_norm(b, *x, gain, im->llama->epsilon);
+  return true;
 }
 
-// linear(x) with a weight (N, K) and, if asked, a bias (N): "attention.q" from "self_attn.q_proj".
-static ir_value_t layer_linear(importer_t *im, ir_builder_t *b, int64_t layer, const char *name, const char *source,
-                               ir_value_t x, int64_t N, int64_t K, bool has_bias) {
-  ir_value_t bias = {0}, none = {0};
-  const char *weight_source = hone_arena_format(im->arena, "%s.weight", source);
-  ir_value_t weight = layer_weight(im, b, layer, name, weight_source, N, K);
+// *out = x W^T (+ bias), W (N, K).
+static bool emit_linear(importer_t *im, ir_builder_t *b, place_t place, const char *ours,
+                        const char *theirs, int64_t N, int64_t K, bool has_bias, ir_value_t x,
+                        ir_value_t *out) {
+  const char *recipe = hone_arena_format(im->arena, "%s.%s", place.recipes, ours);
+  const char *source = hone_arena_format(im->arena, "%s.%s.weight", place.sources, theirs);
+  if (!add_recipe(im, recipe, source, N, K)) return false;
+  ir_value_t weight = ir_weight(b, im->model, recipe), bias = no_value;
   if (has_bias) {
-    const char *bias_name = hone_arena_format(im->arena, "%s_bias", name);
-    const char *bias_source = hone_arena_format(im->arena, "%s.bias", source);
-    bias = layer_weight(im, b, layer, bias_name, bias_source, N, 1);
+    recipe = hone_arena_format(im->arena, "%s.bias", recipe);
+    source = hone_arena_format(im->arena, "%s.%s.bias", place.sources, theirs);
+    if (!add_recipe(im, recipe, source, N, 0)) return false;
+    bias = ir_weight(b, im->model, recipe);
   }
-  if (im->status->code) return none;
-  return ir_linear(b, x, weight, bias, none, IR_EPILOGUE_NONE);
+  *out = ir_linear(b, x, weight, bias, no_value, IR_EPILOGUE_NONE);
+  return true;
 }
 
-static bool import_attention(importer_t *im, int64_t layer) {
-  const hone_llama_config_t *c = im->config;
-  int64_t q_width = c->heads * c->head_dim, kv_width = c->kv_heads * c->head_dim;
-  ir_builder_t b;
-  ir_value_t x;
-  const char *name = hone_arena_format(im->arena, "layers.%lld.attention", (long long)layer);
-  if (!ir_block_begin(im->model, name, "attention", layer, &b, &x, im->status)) return false;
-  ir_attention_t attention = {.heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
-                              .window = c->window, .scale = 1 / __builtin_sqrt((double)c->head_dim), .rope_scale = 1};
-  ir_value_t gain = layer_weight(im, &b, layer, "attention.norm", "input_layernorm.weight", c->width, 1);
-  if (im->status->code) return false;
-  ir_value_t h = ir_norm(&b, x, gain, c->epsilon);
-  ir_value_t q = layer_linear(im, &b, layer, "attention.q", "self_attn.q_proj", h, q_width, c->width, c->attention_bias);
-  ir_value_t k = layer_linear(im, &b, layer, "attention.k", "self_attn.k_proj", h, kv_width, c->width, c->attention_bias);
-  ir_value_t v = layer_linear(im, &b, layer, "attention.v", "self_attn.v_proj", h, kv_width, c->width, c->attention_bias);
-  if (im->status->code) return false;
-  q = ir_rope(&b, q, c->heads, c->head_dim, c->frequencies, 1);
-  k = ir_rope(&b, k, c->kv_heads, c->head_dim, c->frequencies, 1);
-  ir_value_t mixed = ir_attend(&b, q, k, v, &attention);
-  ir_value_t out = layer_linear(im, &b, layer, "attention.o", "self_attn.o_proj", mixed, c->width, q_width, c->attention_bias);
-  if (im->status->code) return false;
-  ir_value_t sum = ir_add(&b, x, out);
-  return ir_block_end(im->model, &b, sum);
-}
-
-static bool import_ffn(importer_t *im, int64_t layer) {
-  const hone_llama_config_t *c = im->config;
-  ir_builder_t b;
-  ir_value_t x;
-  const char *name = hone_arena_format(im->arena, "layers.%lld.ffn", (long long)layer);
-  if (!ir_block_begin(im->model, name, "ffn", layer, &b, &x, im->status)) return false;
-  ir_value_t gain = layer_weight(im, &b, layer, "ffn.norm", "post_attention_layernorm.weight", c->width, 1);
-  if (im->status->code) return false;
-  ir_value_t h = ir_norm(&b, x, gain, c->epsilon);
-  ir_value_t gate = layer_linear(im, &b, layer, "ffn.gate", "mlp.gate_proj", h, c->ffn, c->width, c->mlp_bias);
-  ir_value_t up = layer_linear(im, &b, layer, "ffn.up", "mlp.up_proj", h, c->ffn, c->width, c->mlp_bias);
-  if (im->status->code) return false;
-  ir_value_t inner = ir_glu(&b, gate, up, c->activation);
-  ir_value_t down = layer_linear(im, &b, layer, "ffn.down", "mlp.down_proj", inner, c->width, c->ffn, c->mlp_bias);
-  if (im->status->code) return false;
-  ir_value_t sum = ir_add(&b, x, down);
-  return ir_block_end(im->model, &b, sum);
-}
+// ---- blocks
 
 static bool import_embed(importer_t *im) {
   ir_builder_t b;
   ir_value_t ids;
-  if (!add_recipe(im, "embed", "model.embed_tokens.weight", im->config->vocab, im->config->width)) return false;
-  if (!ir_block_begin(im->model, "tokens", "embed", -1, &b, &ids, im->status)) return false;
-  ir_value_t table = ir_weight(&b, im->model, "embed");
-  ir_value_t x = ir_embed(&b, ids, table);
+  if (!ir_block_begin(im->model, "embed", "embed", -1, &b, &ids, im->status) ||
+      !add_recipe(im, "embed.weight", "model.embed_tokens.weight", im->llama->vocab,
+                  im->llama->width))
+    return false;
+  ir_value_t weight = ir_weight(&b, im->model, "embed.weight");
+  ir_value_t x = ir_embed(&b, ids, weight);
   return ir_block_end(im->model, &b, x);
 }
 
-static bool import_head(importer_t *im) {
-  const hone_llama_config_t *c = im->config;
+// x + o(attend(rope(q(h)), rope(k(h)), v(h))), h = norm(x)
+static bool import_attention(importer_t *im, int64_t layer) {
+  const hone_llama_t *llama = im->llama;
+  place_t place = {hone_arena_format(im->arena, "model.layers.%lld.self_attn", (long long)layer),
+                   hone_arena_format(im->arena, "layers.%lld.attention", (long long)layer)};
+  const char *norm = hone_arena_format(im->arena, "%s.norm", place.recipes);
+  const char *norm_source =
+      hone_arena_format(im->arena, "model.layers.%lld.input_layernorm.weight", (long long)layer);
+  int64_t width = llama->width, q_width = llama->heads * llama->head_dim,
+          kv_width = llama->kv_heads * llama->head_dim;
+  bool bias = llama->attention_bias;
   ir_builder_t b;
-  ir_value_t x, none = {0};
-  const char *head = c->tied ? "embed" : "head";
-  if (!add_recipe(im, "norm", "model.norm.weight", c->width, 1)) return false;
-  if (!c->tied && !add_recipe(im, head, "lm_head.weight", c->vocab, c->width)) return false;
-  if (!ir_block_begin(im->model, "logits", "head", -1, &b, &x, im->status)) return false;
-  ir_value_t gain = ir_weight(&b, im->model, "norm");
-  ir_value_t h = ir_norm(&b, x, gain, c->epsilon);
-  ir_value_t weight = ir_weight(&b, im->model, head);
-  ir_value_t logits = ir_linear(&b, h, weight, none, none, IR_EPILOGUE_NONE);
+  ir_value_t x, h, q, k, v, o;
+  if (!ir_block_begin(im->model, place.recipes, "attention", layer, &b, &x, im->status))
+    return false;
+  h = x;
+  if (!emit_norm(im, &b, norm, norm_source, &h) ||
+      !emit_linear(im, &b, place, "q", "q_proj", q_width, width, bias, h, &q) ||
+      !emit_linear(im, &b, place, "k", "k_proj", kv_width, width, bias, h, &k) ||
+      !emit_linear(im, &b, place, "v", "v_proj", kv_width, width, bias, h, &v))
+    return false;
+  q = ir_rope(&b, q, llama->heads, llama->head_dim, llama->frequencies, 1);
+  k = ir_rope(&b, k, llama->kv_heads, llama->head_dim, llama->frequencies, 1);
+  ir_attention_t attention = {
+      .heads = llama->heads,
+      .kv_heads = llama->kv_heads,
+      .head_dim = llama->head_dim,
+      .window = llama->window,
+      .scale = 1 / sqrt((double)llama->head_dim),
+      .rope_scale = 1,
+  };
+  ir_value_t attended = ir_attend(&b, q, k, v, &attention);
+  if (!emit_linear(im, &b, place, "o", "o_proj", width, q_width, bias, attended, &o)) return false;
+  ir_value_t sum = ir_add(&b, x, o);
+  return ir_block_end(im->model, &b, sum);
+}
+
+// x + down(activation(gate(h)) * up(h)), h = norm(x)
+static bool import_ffn(importer_t *im, int64_t layer) {
+  const hone_llama_t *llama = im->llama;
+  place_t place = {hone_arena_format(im->arena, "model.layers.%lld.mlp", (long long)layer),
+                   hone_arena_format(im->arena, "layers.%lld.ffn", (long long)layer)};
+  const char *norm = hone_arena_format(im->arena, "%s.norm", place.recipes);
+  const char *norm_source = hone_arena_format(
+      im->arena, "model.layers.%lld.post_attention_layernorm.weight", (long long)layer);
+  int64_t width = llama->width, ffn = llama->ffn;
+  bool bias = llama->ffn_bias;
+  ir_builder_t b;
+  ir_value_t x, h, gate, up, down;
+  if (!ir_block_begin(im->model, place.recipes, "ffn", layer, &b, &x, im->status)) return false;
+  h = x;
+  if (!emit_norm(im, &b, norm, norm_source, &h) ||
+      !emit_linear(im, &b, place, "gate", "gate_proj", ffn, width, bias, h, &gate) ||
+      !emit_linear(im, &b, place, "up", "up_proj", ffn, width, bias, h, &up))
+    return false;
+  ir_value_t gated = ir_glu(&b, gate, up, llama->activation);
+  if (!emit_linear(im, &b, place, "down", "down_proj", width, ffn, bias, gated, &down))
+    return false;
+  ir_value_t sum = ir_add(&b, x, down);
+  return ir_block_end(im->model, &b, sum);
+}
+
+// A checkpoint may hold a head although the configuration ties it to the embedding. Like
+// transformers 5, tie them only if they are equal.
+static bool head_is_embedding(importer_t *im) {
+  hone_checkpoint_tensor_t head;
+  if (!im->llama->tied) return false;
+  if (!hone_checkpoint_find(im->input->checkpoint, "lm_head.weight", &head)) return true;
+  if (!hone_checkpoint_equal(im->input->checkpoint, "lm_head.weight", "model.embed_tokens.weight"))
+    return false;
+  hone_map_insert(im->used, head.name, strlen(head.name), im);
+  return true;
+}
+
+static bool import_head(importer_t *im) {
+  ir_builder_t b;
+  ir_value_t x;
+  const char *recipe = "embed.weight";
+  if (!ir_block_begin(im->model, "head", "head", -1, &b, &x, im->status) ||
+      !emit_norm(im, &b, "head.norm", "model.norm.weight", &x))
+    return false;
+  if (!head_is_embedding(im)) {
+    recipe = "head.weight";
+    if (!add_recipe(im, recipe, "lm_head.weight", im->llama->vocab, im->llama->width)) return false;
+  }
+  ir_value_t weight = ir_weight(&b, im->model, recipe);
+  ir_value_t logits = ir_linear(&b, x, weight, no_value, no_value, IR_EPILOGUE_NONE);
   return ir_block_end(im->model, &b, logits);
 }
 
-// Tensors that older checkpoints carry and that the configuration already determines.
-static bool is_redundant(const importer_t *im, const char *name) {
-  return hone_text_ends(name, "rotary_emb.inv_freq") || (im->config->tied && !strcmp(name, "lm_head.weight"));
-}
+// ---- the whole
 
-static bool check_all_used(importer_t *im) {
-  for (size_t i = 0; i < hone_checkpoint_count(im->checkpoint); i++) {
+// Old checkpoints store the rotary frequencies, which follow from the configuration.
+static bool is_harmless(const char *name) { return hone_text_ends(name, ".rotary_emb.inv_freq"); }
+
+static bool check_leftovers(const importer_t *im) {
+  const hone_checkpoint_t *checkpoint = im->input->checkpoint;
+  for (size_t i = 0; i < hone_checkpoint_count(checkpoint); i++) {
     hone_checkpoint_tensor_t tensor;
-    hone_checkpoint_at(im->checkpoint, i, &tensor);
-    if (hone_map_get(im->used, tensor.name) || is_redundant(im, tensor.name)) continue;
-    return hone_fail(im->status, HONE_UNSUPPORTED,
-                     "%s: tensor %.120s has no place in a %s model of this config.json; dropping it would change the model",
-                     tensor.file, tensor.name, im->config->family);
+    char shape[96];
+    hone_checkpoint_at(checkpoint, i, &tensor);
+    if (hone_map_get(im->used, tensor.name) || is_harmless(tensor.name)) continue;
+    return hone_fail(im->status, HONE_INVALID,
+                     "%.300s/%.200s: tensor '%.200s' of shape %s has no place in the %s model that "
+                     "config.json describes; "
+                     "compiling without it would give another model",
+                     hone_checkpoint_folder(checkpoint), tensor.file, tensor.name,
+                     hone_checkpoint_shape_text(tensor.rank, tensor.shape, shape),
+                     im->input->family);
   }
   return true;
 }
 
-bool hone_llama_import(ir_model_t *model, hone_checkpoint_t *checkpoint, const hone_llama_config_t *config,
+static bool import_blocks(importer_t *im) {
+  if (!import_embed(im)) return false;
+  for (int64_t layer = 0; layer < im->llama->layers; layer++) {
+    if (!import_attention(im, layer) || !import_ffn(im, layer)) return false;
+  }
+  return import_head(im) && check_leftovers(im) && ir_model_finish(im->model, im->status);
+}
+
+bool hone_llama_import(const hone_family_input_t *input, ir_model_t *out_model,
                        hone_status_t *status) {
-  hone_arena_t *arena = ir_session_arena(model->session);
-  importer_t im = {.model = model, .checkpoint = checkpoint, .config = config, .arena = arena,
-                   .used = hone_map_create(arena), .status = status};
-  if (!import_embed(&im)) return false;
-  for (int64_t layer = 0; layer < config->layers; layer++)
-    if (!import_attention(&im, layer) || !import_ffn(&im, layer)) return hone_note(status, "layer %lld", (long long)layer);
-  return import_head(&im) && check_all_used(&im) && ir_model_finish(model, status);
+  hone_llama_t llama;
+  hone_arena_t *arena = ir_session_arena(input->session);
+  *out_model = (ir_model_t){0};
+  if (!hone_llama_read(input->family, input->config, arena, &llama, status)) return false;
+  ir_config_t config = {
+      .family = input->family,
+      .vocab = llama.vocab,
+      .width = llama.width,
+      .context = llama.context,
+      .checkpoint = hone_checkpoint_folder(input->checkpoint),
+  };
+  if (!hone_family_special_ids(input, &config, status) ||
+      !ir_model_create(input->session, &config, out_model, status))
+    return false;
+  importer_t im = {input, &llama, arena, out_model, hone_map_create(arena), status};
+  if (import_blocks(&im)) return true;
+  ir_model_destroy(out_model);
+  *out_model = (ir_model_t){0};
+  return false;
 }

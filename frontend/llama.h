@@ -1,30 +1,31 @@
-// Llama-type models: configuration and IR. Thread rule: the session's thread.
+// The llama family and its kin: pre-norm decoder with RMS norms, rotary embeddings, grouped-query
+// attention and a gated ffn. Thread rule: the session's thread.
 #ifndef HONE_FRONTEND_LLAMA_H
 #define HONE_FRONTEND_LLAMA_H
 
-#include "frontend/checkpoint.h"
-#include "frontend/config.h"
-#include "ir/model.h"
+#include "frontend/family.h"
 
-typedef struct hone_llama_config {
-  const char *family;
-  int64_t vocab, width, ffn, layers, heads, kv_heads, head_dim, context, window;
-  double epsilon;
-  const char *activation;  // "silu" or "gelu_tanh", as hone.glu has it
-  bool tied, attention_bias, mlp_bias;
-  double *frequencies;     // (head_dim / 2) inverse frequencies, scaling applied
-  int64_t bos;             // -1: none
-  int64_t eos[IR_EOS_LIMIT];
-  size_t eos_count;
-} hone_llama_config_t;
+typedef struct hone_llama {  // what config.json says
+  int64_t vocab, width, ffn, layers, context;
+  int64_t heads, kv_heads, head_dim;
+  int64_t window;             // of attention; 0: none
+  const double *frequencies;  // head_dim / 2 of the rotary embedding
+  double epsilon;             // of the norms
+  const char *activation;     // "silu", "gelu_tanh"
+  bool attention_bias;        // on q, k, v and o
+  bool ffn_bias;              // on gate, up and down
+  bool tied;                  // the head is the embedding
+} hone_llama_t;
 
-// Reads and checks a llama or mistral config.json. Unknown rope scalings, activations and quantized checkpoints are
-// HONE_UNSUPPORTED by name.
-HONE_MUST_CHECK bool hone_llama_config_read(const hone_config_t *json, hone_arena_t *arena, hone_llama_config_t *out_config,
-                                            hone_status_t *status);
-// Builds the model's blocks: embed, layers.N.attention, layers.N.ffn, head. Every tensor of the checkpoint must be used,
-// with the shape the configuration gives it.
-HONE_MUST_CHECK bool hone_llama_import(ir_model_t *model, hone_checkpoint_t *checkpoint, const hone_llama_config_t *config,
+// Reads and range-checks config.json for `family` ("llama", "mistral"), with the defaults of
+// transformers' classes for what may be absent. `frequencies` lives in the arena.
+HONE_MUST_CHECK bool hone_llama_read(const char *family, const hone_config_t *config,
+                                     hone_arena_t *arena, hone_llama_t *out_llama,
+                                     hone_status_t *status);
+// A hone_family_import_fn. Every tensor of the checkpoint must be used or known to be harmless: a
+// missing one (HONE_NOT_FOUND), a shape that differs from the configuration's and one left over
+// (HONE_INVALID) are errors.
+HONE_MUST_CHECK bool hone_llama_import(const hone_family_input_t *input, ir_model_t *out_model,
                                        hone_status_t *status);
 
 #endif

@@ -1,13 +1,15 @@
-// The header of a safetensors file, parsed as a stream and checked; see the header file for the rules.
+// Safetensors headers: the grammar over a JSON cursor, then the layout (contiguous, in bounds,
+// sized by the shapes).
 #include "frontend/safetensors.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
-#include "frontend/safetensors_cursor.h"
-
-enum { HEADER_LIMIT = 100000000 };
+#include "base/map.h"
+#include "frontend/json_cursor.h"
 
 static const hone_dtype_t dtypes[] = {
 #define DTYPE(name, bits, storage) {#name, bits, storage},
@@ -15,166 +17,254 @@ static const hone_dtype_t dtypes[] = {
 #undef DTYPE
 };
 
-static const hone_dtype_t *find_dtype(const char *name) {
-  for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-    if (!strcmp(dtypes[i].name, name)) return &dtypes[i];
-  return NULL;
+typedef struct parser {
+  hone_json_cursor_t cursor;
+  hone_map_t *names;  // of tensors, to find duplicates
+  HONE_LIST(hone_safetensors_entry_t) entries;
+  bool has_metadata;
+  char subject[128];
+} parser_t;
+
+static bool read_dtype(parser_t *p, hone_safetensors_entry_t *entry) {
+  hone_slice_t text;
+  hone_json_peek(&p->cursor);
+  size_t place = p->cursor.at;
+  if (!hone_json_read_string(&p->cursor, &text)) return false;
+  for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+    if (!hone_slice_is(text, dtypes[i].name)) continue;
+    entry->dtype = &dtypes[i];
+    return true;
+  }
+  return hone_json_fail(&p->cursor, place, "unknown dtype; F32, F16 and BF16 can be read");
 }
 
-static bool read_shape(hone_cursor_t *c, hone_safetensors_entry_t *tensor) {
-  bool more = true;
-  tensor->rank = 0;
-  if (!hone_cursor_expect(c, '[')) return false;
-  if (hone_cursor_peek(c) == ']') return hone_cursor_expect(c, ']');
-  while (more) {
-    if (tensor->rank == HONE_SAFETENSORS_RANK_LIMIT)
-      return hone_cursor_fail(c, "%.80s: more than %d dimensions", tensor->name, HONE_SAFETENSORS_RANK_LIMIT);
-    if (!hone_cursor_u64(c, &tensor->shape[tensor->rank++]) || !hone_cursor_next(c, ']', &more)) return false;
+static bool read_shape(parser_t *p, hone_safetensors_entry_t *entry) {
+  uint64_t shape[HONE_SAFETENSORS_RANK_LIMIT];
+  uint32_t rank = 0;
+  if (!hone_json_expect(&p->cursor, '[', "'[' of a shape")) return false;
+  if (!hone_json_accept(&p->cursor, ']')) {
+    do {
+      if (rank == HONE_SAFETENSORS_RANK_LIMIT)
+        return hone_json_fail(&p->cursor, p->cursor.at, "shape with more than %d dimensions",
+                              HONE_SAFETENSORS_RANK_LIMIT);
+      if (!hone_json_read_count(&p->cursor, &shape[rank++])) return false;
+    } while (hone_json_accept(&p->cursor, ','));
+    if (!hone_json_expect(&p->cursor, ']', "',' or ']' in a shape")) return false;
   }
+  uint64_t *copy = hone_arena_array(p->cursor.arena, rank, sizeof *copy);
+  if (rank) memcpy(copy, shape, rank * sizeof *copy);
+  entry->shape = copy;
+  entry->rank = rank;
   return true;
 }
 
-static bool read_offsets(hone_cursor_t *c, hone_safetensors_entry_t *tensor) {
-  return hone_cursor_expect(c, '[') && hone_cursor_u64(c, &tensor->begin) && hone_cursor_expect(c, ',') &&
-         hone_cursor_u64(c, &tensor->end) && hone_cursor_expect(c, ']');
+static bool read_offsets(parser_t *p, hone_safetensors_entry_t *entry) {
+  return hone_json_expect(&p->cursor, '[', "'[' of data_offsets") &&
+         hone_json_read_count(&p->cursor, &entry->begin) &&
+         hone_json_expect(&p->cursor, ',', "',' between the two data_offsets") &&
+         hone_json_read_count(&p->cursor, &entry->end) &&
+         hone_json_expect(&p->cursor, ']', "']' after the two data_offsets");
 }
 
-static bool read_field(hone_cursor_t *c, hone_safetensors_entry_t *tensor, const char *key, unsigned *seen) {
-  static const char *const keys[] = {"dtype", "shape", "data_offsets"};
-  for (unsigned i = 0; i < 3; i++) {
-    if (strcmp(key, keys[i])) continue;
-    if (*seen & (1u << i)) return hone_cursor_fail(c, "%.80s: key '%s' twice", tensor->name, key);
-    *seen |= 1u << i;
-    if (i == 1) return read_shape(c, tensor);
-    if (i == 2) return read_offsets(c, tensor);
-    const char *dtype;
-    if (!hone_cursor_string(c, &dtype)) return false;
-    tensor->dtype = find_dtype(dtype);
-    return tensor->dtype || hone_cursor_fail(c, "%.80s: unknown dtype '%.40s'", tensor->name, dtype);
+// Bytes that dtype and shape ask for, against data_offsets.
+static bool check_size(parser_t *p, const hone_safetensors_entry_t *entry, size_t place) {
+  uint64_t bits = entry->dtype->bits;
+  for (uint32_t i = 0; i < entry->rank; i++) {
+    if (entry->shape[i] == 0) bits = 0;  // no elements, however large the other dimensions
   }
-  return hone_cursor_fail(c, "%.80s: unknown key '%.40s'", tensor->name, key);
-}
-
-// Bytes by dtype and shape against data_offsets.
-static bool check_size(hone_cursor_t *c, const hone_safetensors_entry_t *tensor) {
-  uint64_t bits = tensor->dtype->bits;
-  for (uint32_t i = 0; i < tensor->rank; i++)
-    if (!hone_checked_mul(bits, tensor->shape[i], &bits))
-      return hone_cursor_fail(c, "%.80s: its shape overflows 64 bits", tensor->name);
-  if (bits % 8) return hone_cursor_fail(c, "%.80s: its size is no whole number of bytes", tensor->name);
-  if (tensor->end < tensor->begin || tensor->end - tensor->begin != bits / 8)
-    return hone_cursor_fail(c, "%.80s: data_offsets [%llu, %llu] do not hold the %llu bytes of its dtype and shape",
-                            tensor->name, (unsigned long long)tensor->begin, (unsigned long long)tensor->end,
-                            (unsigned long long)(bits / 8));
+  for (uint32_t i = 0; bits && i < entry->rank; i++) {
+    if (!hone_checked_mul(bits, entry->shape[i], &bits))
+      return hone_json_fail(&p->cursor, place, "the product of its shape overflows");
+  }
+  if (bits % 8)
+    return hone_json_fail(&p->cursor, place, "%" PRIu64 " elements of %s do not fill whole bytes",
+                          bits / entry->dtype->bits, entry->dtype->name);
+  if (entry->end < entry->begin)
+    return hone_json_fail(&p->cursor, place, "data_offsets end before they begin");
+  if (entry->end - entry->begin != bits / 8)
+    return hone_json_fail(&p->cursor, place,
+                          "data_offsets span %" PRIu64
+                          " bytes, but its dtype and shape need %" PRIu64,
+                          entry->end - entry->begin, bits / 8);
   return true;
 }
 
-typedef HONE_LIST(hone_safetensors_entry_t) entries_t;
-
-static bool read_tensor(hone_cursor_t *c, const char *name, entries_t *out) {
-  hone_safetensors_entry_t tensor = {.name = name, .place = c->origin + c->at};
-  unsigned seen = 0;
-  bool more = true;
-  if (!hone_cursor_expect(c, '{')) return false;
-  while (more) {
+static bool read_entry(parser_t *p, hone_safetensors_entry_t *entry, size_t place) {
+  static const struct {
     const char *key;
-    if (!hone_cursor_string(c, &key) || !hone_cursor_expect(c, ':') || !read_field(c, &tensor, key, &seen) ||
-        !hone_cursor_next(c, '}', &more))
-      return false;
+    bool (*read)(parser_t *p, hone_safetensors_entry_t *entry);
+  } fields[] = {{"dtype", read_dtype}, {"shape", read_shape}, {"data_offsets", read_offsets}};
+  enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+  bool seen[FIELD_COUNT] = {false};
+  if (!hone_json_expect(&p->cursor, '{', "'{' of a tensor's entry")) return false;
+  do {
+    hone_slice_t key;
+    hone_json_peek(&p->cursor);
+    size_t key_place = p->cursor.at, field = 0;
+    if (!hone_json_read_string(&p->cursor, &key)) return false;
+    while (field < FIELD_COUNT && !hone_slice_is(key, fields[field].key)) field++;
+    if (field == FIELD_COUNT)
+      return hone_json_fail(&p->cursor, key_place,
+                            "unknown key; an entry has dtype, shape and data_offsets");
+    if (seen[field])
+      return hone_json_fail(&p->cursor, key_place, "duplicate key '%s'", fields[field].key);
+    seen[field] = true;
+    if (!hone_json_expect(&p->cursor, ':', "':'") || !fields[field].read(p, entry)) return false;
+  } while (hone_json_accept(&p->cursor, ','));
+  if (!hone_json_expect(&p->cursor, '}', "',' or '}' in a tensor's entry")) return false;
+  for (size_t i = 0; i < FIELD_COUNT; i++) {
+    if (!seen[i]) return hone_json_fail(&p->cursor, place, "missing key '%s'", fields[i].key);
   }
-  if (seen != 7) return hone_cursor_fail(c, "%.80s: needs dtype, shape and data_offsets", name);
-  if (!check_size(c, &tensor)) return false;
-  hone_list_push(c->arena, out, tensor);
+  return check_size(p, entry, place);
+}
+
+// {"KEY": "TEXT", ...}: checked, not kept.
+static bool read_metadata(parser_t *p, size_t place) {
+  if (p->has_metadata) return hone_json_fail(&p->cursor, place, "duplicate key '__metadata__'");
+  p->has_metadata = true;
+  p->cursor.subject = "__metadata__";
+  hone_map_t *keys = hone_map_create(p->cursor.arena);
+  if (!hone_json_expect(&p->cursor, '{', "'{' (a map of strings)")) return false;
+  if (hone_json_accept(&p->cursor, '}')) return true;
+  do {
+    hone_slice_t key, value;
+    hone_json_peek(&p->cursor);
+    size_t key_place = p->cursor.at;
+    if (!hone_json_read_string(&p->cursor, &key) || !hone_json_expect(&p->cursor, ':', "':'") ||
+        !hone_json_read_string(&p->cursor, &value))
+      return false;
+    if (!hone_map_insert(keys, key.data, key.bytes, p))
+      return hone_json_fail(&p->cursor, key_place, "duplicate key");
+  } while (hone_json_accept(&p->cursor, ','));
+  return hone_json_expect(&p->cursor, '}', "',' or '}'");
+}
+
+// Names end up in messages and tables, so control characters (C0, DEL, C1) are refused.
+static bool check_name(parser_t *p, hone_slice_t name, size_t place) {
+  if (name.bytes == 0) return hone_json_fail(&p->cursor, place, "tensor without a name");
+  if (name.bytes > HONE_SAFETENSORS_NAME_LIMIT)
+    return hone_json_fail(&p->cursor, place, "tensor name of %zu bytes; the limit is %d",
+                          name.bytes, HONE_SAFETENSORS_NAME_LIMIT);
+  for (size_t at = 0; at < name.bytes;) {
+    uint32_t code;
+    size_t length = hone_utf8_decode(name.data + at, name.bytes - at, &code);
+    if (!length || code < 0x20 || (code >= 0x7F && code < 0xA0))
+      return hone_json_fail(&p->cursor, place, "control character in a tensor name");
+    at += length;
+  }
   return true;
 }
 
-static bool read_metadata(hone_cursor_t *c) {
-  bool more = true;
-  if (!hone_cursor_expect(c, '{')) return false;
-  if (hone_cursor_peek(c) == '}') return hone_cursor_expect(c, '}');
-  while (more) {
-    const char *key, *value;
-    if (!hone_cursor_string(c, &key) || !hone_cursor_expect(c, ':') || !hone_cursor_string(c, &value) ||
-        !hone_cursor_next(c, '}', &more))
-      return false;
-  }
+static bool read_member(parser_t *p) {
+  hone_slice_t name;
+  p->cursor.subject = NULL;
+  hone_json_peek(&p->cursor);
+  size_t place = p->cursor.at;
+  if (!hone_json_read_string(&p->cursor, &name)) return false;
+  if (hone_slice_is(name, "__metadata__"))
+    return hone_json_expect(&p->cursor, ':', "':'") && read_metadata(p, place);
+  if (!check_name(p, name, place)) return false;
+  snprintf(p->subject, sizeof p->subject, "tensor '%.*s'%s",
+           name.bytes < 100 ? (int)name.bytes : 100, name.data, name.bytes > 100 ? "..." : "");
+  p->cursor.subject = p->subject;
+  if (!hone_map_insert(p->names, name.data, name.bytes, p))
+    return hone_json_fail(&p->cursor, place, "it is in the header twice");
+  hone_safetensors_entry_t entry = {
+      .name = hone_map_key(p->names, hone_map_count(p->names) - 1),
+      .place = p->cursor.base + place,
+  };
+  if (!hone_json_expect(&p->cursor, ':', "':'") || !read_entry(p, &entry, place)) return false;
+  hone_list_push(p->cursor.arena, &p->entries, entry);
   return true;
 }
 
-static bool read_header(hone_cursor_t *c, entries_t *out) {
-  bool more = true, has_metadata = false;
-  if (c->bytes == 0 || c->data[0] != '{') return hone_cursor_fail(c, "the header does not start with '{'");
-  if (!hone_cursor_expect(c, '{')) return false;
-  if (hone_cursor_peek(c) == '}') more = false, c->at++;
-  while (more) {
-    const char *name;
-    if (!hone_cursor_string(c, &name) || !hone_cursor_expect(c, ':')) return false;
-    bool is_metadata = !strcmp(name, "__metadata__");
-    if (is_metadata && has_metadata) return hone_cursor_fail(c, "key '__metadata__' twice");
-    has_metadata |= is_metadata;
-    if (!(is_metadata ? read_metadata(c) : read_tensor(c, name, out)) || !hone_cursor_next(c, '}', &more))
-      return false;
+static bool read_header(parser_t *p) {
+  if (!hone_json_expect(&p->cursor, '{', "'{'")) return false;
+  if (!hone_json_accept(&p->cursor, '}')) {
+    do {
+      if (!read_member(p)) return false;
+    } while (hone_json_accept(&p->cursor, ','));
+    if (!hone_json_expect(&p->cursor, '}', "',' or '}' after an entry")) return false;
   }
-  hone_cursor_skip_blanks(c);
-  return c->at == c->bytes || hone_cursor_fail(c, "text after the header's object");
+  p->cursor.subject = NULL;
+  hone_json_peek(&p->cursor);
+  return p->cursor.at == p->cursor.bytes ||
+         hone_json_fail(&p->cursor, p->cursor.at, "text after the header's end");
 }
 
-static int compare_places(const void *a, const void *b) {
-  const hone_safetensors_entry_t *x = *(hone_safetensors_entry_t *const *)a, *y = *(hone_safetensors_entry_t *const *)b;
+static int compare_entries(const void *a, const void *b) {
+  const hone_safetensors_entry_t *x = a, *y = b;
   if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
   if (x->end != y->end) return x->end < y->end ? -1 : 1;
-  return strcmp(x->name, y->name);
+  return x->place < y->place ? -1 : x->place > y->place;
 }
 
-// Tensors tile the data: no hole, no overlap, nothing behind the last one. (Empty tensors may share an offset.) Offsets
-// become those in the file.
-static bool check_tiling(const char *path, hone_safetensors_t *file, uint64_t bytes, hone_arena_t *arena,
-                         hone_status_t *status) {
-  hone_safetensors_entry_t **order = HONE_NEW_ARRAY(arena, hone_safetensors_entry_t *, file->count);
-  uint64_t data_bytes = bytes - file->header_bytes, at = 0;
-  for (size_t i = 0; i < file->count; i++) order[i] = &file->entries[i];
-  qsort(order, file->count, sizeof *order, compare_places);
-  for (size_t i = 0; i < file->count; i++) {
-    if (order[i]->begin != at)
-      return hone_fail(status, HONE_INVALID, "%s: %.80s: its data begins at %llu, %s the data before it ends at %llu", path,
-                       order[i]->name, (unsigned long long)order[i]->begin,
-                       order[i]->begin < at ? "overlapping:" : "leaving a hole:", (unsigned long long)at);
-    at = order[i]->end;
+// Offsets are relative to the data part here: they must tile it exactly.
+static bool check_layout(parser_t *p, uint64_t data_bytes) {
+  if (p->entries.count)
+    qsort(p->entries.items, p->entries.count, sizeof *p->entries.items, compare_entries);
+  uint64_t at = 0;
+  for (size_t i = 0; i < p->entries.count; i++) {
+    const hone_safetensors_entry_t *entry = &p->entries.items[i];
+    if (entry->begin == at && entry->end <= data_bytes) {
+      at = entry->end;
+      continue;
+    }
+    size_t place = (size_t)(entry->place - p->cursor.base);
+    snprintf(p->subject, sizeof p->subject, "tensor '%.100s'", entry->name);
+    p->cursor.subject = p->subject;
+    if (entry->begin < at)
+      return hone_json_fail(&p->cursor, place, "its data overlaps that of tensor '%.100s'",
+                            p->entries.items[i - 1].name);
+    if (entry->begin > at)
+      return hone_json_fail(&p->cursor, place, "%" PRIu64 " unused bytes before its data",
+                            entry->begin - at);
+    return hone_json_fail(&p->cursor, place,
+                          "its data ends at %" PRIu64 ", but the file holds %" PRIu64
+                          " bytes of data; the file is cut off or damaged",
+                          entry->end, data_bytes);
   }
-  if (at > data_bytes)
-    return hone_fail(status, HONE_INVALID, "%s: truncated: %.80s needs data up to byte %llu, the file has %llu", path,
-                     order[file->count - 1]->name, (unsigned long long)(file->header_bytes + at), (unsigned long long)bytes);
-  if (at < data_bytes)
-    return hone_fail(status, HONE_INVALID, "%s: %llu bytes behind the last tensor belong to none", path,
-                     (unsigned long long)(data_bytes - at));
-  for (size_t i = 0; i < file->count; i++) {
-    file->entries[i].begin += file->header_bytes;
-    file->entries[i].end += file->header_bytes;
-  }
-  return true;
+  return at == data_bytes ||
+         hone_json_fail(&p->cursor, (size_t)(p->cursor.bytes + at),
+                        "%" PRIu64 " bytes after the last tensor", data_bytes - at);
 }
 
-bool hone_safetensors_parse(const char *path, const uint8_t *data, uint64_t bytes, hone_arena_t *arena,
-                            hone_safetensors_t *out, hone_status_t *status) {
-  uint64_t header = 0;
-  entries_t entries = {0};
+bool hone_safetensors_parse(const char *path, const uint8_t *data, size_t bytes,
+                            hone_arena_t *arena, hone_safetensors_t *out, hone_status_t *status) {
+  *out = (hone_safetensors_t){0};
   if (bytes < 8)
-    return hone_fail(status, HONE_INVALID, "%s: too short for a safetensors file (%llu bytes)", path, (unsigned long long)bytes);
-  for (int i = 7; i >= 0; i--) header = header << 8 | data[i];
-  if (header > HEADER_LIMIT)
-    return hone_fail(status, HONE_INVALID, "%s: byte 0: a header of %llu bytes exceeds the limit of %d; is it a safetensors file?",
-                     path, (unsigned long long)header, HEADER_LIMIT);
-  if (header > bytes - 8)
-    return hone_fail(status, HONE_INVALID, "%s: truncated: its header of %llu bytes goes beyond the file's end", path,
-                     (unsigned long long)header);
-  hone_cursor_t cursor = {.path = path, .data = (const char *)data + 8, .bytes = header, .origin = 8, .arena = arena,
-                          .status = status};
-  if (!read_header(&cursor, &entries)) return false;
-  *out = (hone_safetensors_t){8 + header, entries.items, entries.count};
-  hone_map_t *names = hone_map_create(arena);
-  for (size_t i = 0; i < out->count; i++)
-    if (!hone_map_insert(names, out->entries[i].name, strlen(out->entries[i].name), out))
-      return hone_fail(status, HONE_INVALID, "%s: byte %llu: tensor '%.80s' twice in the header", path,
-                       (unsigned long long)out->entries[i].place, out->entries[i].name);
-  return check_tiling(path, out, bytes, arena, status);
+    return hone_fail(status, HONE_INVALID,
+                     "%.300s: byte 0: %zu bytes are too few for a safetensors file", path, bytes);
+  uint64_t length = 0;
+  for (int i = 7; i >= 0; i--) length = length << 8 | data[i];
+  if (length > HONE_SAFETENSORS_HEADER_LIMIT)
+    return hone_fail(status, HONE_INVALID,
+                     "%.300s: byte 0: header length %" PRIu64
+                     " is above the limit of %d; this is not a safetensors file",
+                     path, length, HONE_SAFETENSORS_HEADER_LIMIT);
+  if (length > bytes - 8)
+    return hone_fail(status, HONE_INVALID,
+                     "%.300s: byte 0: header length %" PRIu64
+                     ", but only %zu bytes follow; the file is cut off or damaged",
+                     path, length, bytes - 8);
+  parser_t p = {
+      .cursor = {.path = path,
+                 .text = (const char *)data + 8,
+                 .bytes = (size_t)length,
+                 .base = 8,
+                 .arena = arena,
+                 .status = status},
+      .names = hone_map_create(arena),
+  };
+  if (length == 0 || data[8] != '{')
+    return hone_json_fail(&p.cursor, 0, "the header does not start with '{'");
+  size_t bad = hone_json_utf8_check(p.cursor.text, p.cursor.bytes);
+  if (bad < p.cursor.bytes) return hone_json_fail(&p.cursor, bad, "the header is not valid UTF-8");
+  if (!read_header(&p) || !check_layout(&p, bytes - 8 - length)) return false;
+  for (size_t i = 0; i < p.entries.count; i++) {
+    p.entries.items[i].begin += 8 + length;
+    p.entries.items[i].end += 8 + length;
+  }
+  *out = (hone_safetensors_t){p.entries.items, p.entries.count, 8 + length};
+  return true;
 }

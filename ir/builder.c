@@ -1,4 +1,5 @@
-// Creation of operations with checks that MLIR leaves to the verifier, and the sticky failure. No dialect is known here.
+// Creation of operations with checks that MLIR leaves to the verifier, and the sticky failure. No
+// dialect is known here.
 #include "ir/builder.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -9,7 +10,9 @@
 
 static MlirStringRef text_ref(const char *text) { return mlirStringRefCreateFromCString(text); }
 
-bool ir_failed(const ir_builder_t *b) { return b->failed || (b->status && b->status->code != HONE_OK); }
+bool ir_failed(const ir_builder_t *b) {
+  return b->failed || (b->status && b->status->code != HONE_OK);
+}
 
 void ir_reject(ir_builder_t *b, const char *format, ...) {
   if (ir_failed(b)) return;
@@ -118,7 +121,8 @@ bool ir_finish(ir_builder_t *b, MlirOperation op) {
   if (b->open_regions != 0) ir_reject(b, "%d region(s) left open", b->open_regions);
   if (ir_failed(b)) return false;
   first_error_t error = {0};
-  MlirDiagnosticHandlerID id = mlirContextAttachDiagnosticHandler(b->context, keep_first, &error, NULL);
+  MlirDiagnosticHandlerID id =
+      mlirContextAttachDiagnosticHandler(b->context, keep_first, &error, NULL);
   bool valid = mlirOperationVerify(op);
   mlirContextDetachDiagnosticHandler(b->context, id);
   if (valid) return true;

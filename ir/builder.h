@@ -1,9 +1,9 @@
-// The IR builder: the state every emitting verb works on, and the one place (with the rest of ir/) that touches
-// mlirOperationState. The first failure sticks in the builder and is asked once, by ir_finish. Verbs for upstream
-// dialects and scopes (IR_FOR) are in ir/emit.h.
+// The IR builder: the state every emitting verb works on, and the one place (with the rest of ir/)
+// that touches mlirOperationState. The first failure sticks in the builder and is asked once, by
+// ir_finish. Verbs for upstream dialects and scopes (IR_FOR) are in ir/emit.h.
 //
-// One emitting call per statement: C does not order arguments. No break, goto or return inside IR_FOR.
-// Thread rule: one builder, one thread, one context.
+// One emitting call per statement: C does not order arguments. No break, goto or return inside
+// IR_FOR. Thread rule: one builder, one thread, one context.
 #ifndef HONE_IR_BUILDER_H
 #define HONE_IR_BUILDER_H
 
@@ -43,8 +43,8 @@ typedef struct ir_op_spec {
   size_t region_count;
 } ir_op_spec_t;
 
-// Appends the op at the insertion point. On failure (unknown op, null operand, bad attribute) the builder's status is
-// set and a null operation is returned; later calls do nothing.
+// Appends the op at the insertion point. On failure (unknown op, null operand, bad attribute) the
+// builder's status is set and a null operation is returned; later calls do nothing.
 MlirOperation ir_create(ir_builder_t *b, const ir_op_spec_t *spec);
 bool ir_failed(const ir_builder_t *b);
 // Records a failure of the code that emits: HONE_INTERNAL, with the C place the builder is at.

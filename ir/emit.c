@@ -14,7 +14,7 @@ static const struct {
   const char *attributes;
 } verbs[] = {
 #define OP(verb, name, operands, result, attributes) {name, operands, RESULT_##result, attributes},
-#define CAST(verb, name) {name, 1, RESULT_SAME, ""},
+#define CAST(verb, name)                             {name, 1, RESULT_SAME, ""},
 #include "ir/upstream.def"
 #undef CAST
 #undef OP
@@ -45,7 +45,9 @@ ir_type_t ir_vector(const ir_builder_t *b, ir_scalar_t scalar, int64_t lanes) {
   return mlirVectorTypeGet(1, &lanes, ir_type(b, scalar));
 }
 
-ir_type_t ir_pointer(const ir_builder_t *b) { return mlirTypeParseGet(b->context, text_ref("!llvm.ptr")); }
+ir_type_t ir_pointer(const ir_builder_t *b) {
+  return mlirTypeParseGet(b->context, text_ref("!llvm.ptr"));
+}
 
 static ir_type_t element_of(ir_type_t type) {
   return mlirTypeIsAVector(type) ? mlirShapedTypeGetElementType(type) : type;
@@ -58,7 +60,9 @@ static ir_type_t like(ir_type_t shape, ir_type_t element) {
 }
 
 // ---- ops
-static ir_value_t create_one(ir_builder_t *b, const ir_op_spec_t *spec) { return ir_result(ir_create(b, spec), 0); }
+static ir_value_t create_one(ir_builder_t *b, const ir_op_spec_t *spec) {
+  return ir_result(ir_create(b, spec), 0);
+}
 
 static bool usable(ir_builder_t *b, const char *name, const ir_value_t *operands, size_t count) {
   if (ir_failed(b)) return false;
@@ -103,7 +107,8 @@ ir_value_t ir_op_emit(ir_builder_t *b, ir_verb_t verb, const ir_value_t *operand
   }
   ir_named_t attributes[ATTRIBUTE_LIMIT];
   size_t attribute_count = parse_attributes(b, verbs[verb].attributes, attributes);
-  return create_one(b, &(ir_op_spec_t){name, operands, count, &result, 1, attributes, attribute_count, NULL, 0});
+  return create_one(
+      b, &(ir_op_spec_t){name, operands, count, &result, 1, attributes, attribute_count, NULL, 0});
 }
 
 ir_value_t ir_cast_emit(ir_builder_t *b, ir_verb_t verb, ir_type_t type, ir_value_t x) {
@@ -119,7 +124,8 @@ static ir_value_t constant(ir_builder_t *b, ir_attribute_t value) {
 }
 
 static ir_value_t splat(ir_builder_t *b, ir_type_t type, ir_attribute_t element) {
-  return constant(b, mlirTypeIsAVector(type) ? mlirDenseElementsAttrSplatGet(type, element) : element);
+  return constant(b,
+                  mlirTypeIsAVector(type) ? mlirDenseElementsAttrSplatGet(type, element) : element);
 }
 
 ir_value_t ir_int(ir_builder_t *b, ir_type_t type, int64_t value) {
@@ -133,23 +139,28 @@ ir_value_t ir_real(ir_builder_t *b, ir_type_t type, double value) {
 ir_value_t ir_i64(ir_builder_t *b, int64_t value) { return ir_int(b, ir_type(b, IR_I64), value); }
 
 ir_value_t ir_bytes(ir_builder_t *b, size_t count, const int8_t *values) {
-  return constant(b, mlirDenseElementsAttrInt8Get(ir_vector(b, IR_I8, (int64_t)count), (intptr_t)count, values));
+  return constant(b, mlirDenseElementsAttrInt8Get(ir_vector(b, IR_I8, (int64_t)count),
+                                                  (intptr_t)count, values));
 }
 
 ir_value_t ir_shorts(ir_builder_t *b, size_t count, const int16_t *values) {
-  return constant(b, mlirDenseElementsAttrInt16Get(ir_vector(b, IR_I16, (int64_t)count), (intptr_t)count, values));
+  return constant(b, mlirDenseElementsAttrInt16Get(ir_vector(b, IR_I16, (int64_t)count),
+                                                   (intptr_t)count, values));
 }
 
 ir_value_t ir_words(ir_builder_t *b, size_t count, const int32_t *values) {
-  return constant(b, mlirDenseElementsAttrInt32Get(ir_vector(b, IR_I32, (int64_t)count), (intptr_t)count, values));
+  return constant(b, mlirDenseElementsAttrInt32Get(ir_vector(b, IR_I32, (int64_t)count),
+                                                   (intptr_t)count, values));
 }
 
 ir_value_t ir_floats(ir_builder_t *b, size_t count, const float *values) {
-  return constant(b, mlirDenseElementsAttrFloatGet(ir_vector(b, IR_REAL32, (int64_t)count), (intptr_t)count, values));
+  return constant(b, mlirDenseElementsAttrFloatGet(ir_vector(b, IR_REAL32, (int64_t)count),
+                                                   (intptr_t)count, values));
 }
 
 // ---- vectors
-ir_value_t ir_shuffle(ir_builder_t *b, ir_value_t x, ir_value_t y, size_t count, const int64_t *lanes) {
+ir_value_t ir_shuffle(ir_builder_t *b, ir_value_t x, ir_value_t y, size_t count,
+                      const int64_t *lanes) {
   ir_value_t operands[] = {x, y};
   if (!usable(b, "vector.shuffle", operands, 2)) return (ir_value_t){0};
   int64_t shape = (int64_t)count;
@@ -170,18 +181,21 @@ ir_value_t ir_lane_set(ir_builder_t *b, ir_value_t x, ir_value_t item, int64_t l
   if (!usable(b, "vector.insert", operands, 2)) return (ir_value_t){0};
   ir_type_t type = mlirValueGetType(x);
   ir_named_t position = {"static_position", mlirDenseI64ArrayGet(b->context, 1, &lane)};
-  return create_one(b, &(ir_op_spec_t){"vector.insert", operands, 2, &type, 1, &position, 1, NULL, 0});
+  return create_one(b,
+                    &(ir_op_spec_t){"vector.insert", operands, 2, &type, 1, &position, 1, NULL, 0});
 }
 
 // ---- memory
-static ir_value_t element_pointer(ir_builder_t *b, const ir_value_t *operands, size_t count, int32_t index) {
+static ir_value_t element_pointer(ir_builder_t *b, const ir_value_t *operands, size_t count,
+                                  int32_t index) {
   if (ir_failed(b)) return (ir_value_t){0};
   ir_type_t type = ir_pointer(b);
   ir_named_t attributes[] = {
       {"rawConstantIndices", mlirDenseI32ArrayGet(b->context, 1, &index)},
       {"elem_type", mlirTypeAttrGet(ir_type(b, IR_I8))},
   };
-  return create_one(b, &(ir_op_spec_t){"llvm.getelementptr", operands, count, &type, 1, attributes, 2, NULL, 0});
+  return create_one(
+      b, &(ir_op_spec_t){"llvm.getelementptr", operands, count, &type, 1, attributes, 2, NULL, 0});
 }
 
 ir_value_t ir_offset(ir_builder_t *b, ir_value_t pointer, ir_value_t bytes) {
@@ -198,7 +212,8 @@ ir_value_t ir_advance(ir_builder_t *b, ir_value_t pointer, int64_t bytes) {
   return element_pointer(b, &pointer, 1, (int32_t)bytes);
 }
 
-// Without an alignment LLVM assumes the ABI's for the whole vector, so the element's is always given.
+// Without an alignment LLVM assumes the ABI's for the whole vector, so the element's is always
+// given.
 static ir_attribute_t alignment_of(ir_builder_t *b, ir_type_t type, int64_t alignment) {
   if (alignment == 0) {
     ir_type_t element = element_of(type);
@@ -233,8 +248,8 @@ ir_value_t ir_stack(ir_builder_t *b, int64_t bytes, int64_t alignment) {
   return create_one(b, &(ir_op_spec_t){"llvm.alloca", &count, 1, &type, 1, attributes, 2, NULL, 0});
 }
 
-ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type, const ir_value_t *operands,
-                             size_t count) {
+ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type,
+                             const ir_value_t *operands, size_t count) {
   if (ir_failed(b)) return (ir_value_t){0};
   int32_t segments[] = {(int32_t)count, 0};
   ir_named_t attributes[] = {
@@ -242,21 +257,23 @@ ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type, 
       {"operandSegmentSizes", mlirDenseI32ArrayGet(b->context, 2, segments)},
       {"op_bundle_sizes", mlirDenseI32ArrayGet(b->context, 0, NULL)},
   };
-  return create_one(b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, &type, 1, attributes, 3, NULL, 0});
+  return create_one(
+      b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, &type, 1, attributes, 3, NULL, 0});
 }
 
 // ---- scopes
 static ir_scope_t scope_begin(ir_builder_t *b, ir_value_t *values, size_t count) {
   ir_scope_t scope = {.open = true, .values = values, .count = count, .outer = b->block};
   b->open_regions++;
-  if (count > IR_CARRY_LIMIT) ir_reject(b, "a scope carries %zu values, at most %d", count, IR_CARRY_LIMIT);
+  if (count > IR_CARRY_LIMIT)
+    ir_reject(b, "a scope carries %zu values, at most %d", count, IR_CARRY_LIMIT);
   if (count && !usable(b, "a scope", values, count)) return scope;
   for (size_t i = 0; i < count && !ir_failed(b); i++) scope.before[i] = values[i];
   return scope;
 }
 
-ir_scope_t ir_for_begin(ir_builder_t *b, ir_value_t low, ir_value_t high, ir_value_t step, ir_value_t *values,
-                        size_t count) {
+ir_scope_t ir_for_begin(ir_builder_t *b, ir_value_t low, ir_value_t high, ir_value_t step,
+                        ir_value_t *values, size_t count) {
   ir_scope_t scope = scope_begin(b, values, count);
   scope.operands[0] = low, scope.operands[1] = high, scope.operands[2] = step;
   if (!usable(b, "scf.for", scope.operands, 3)) return scope;
@@ -315,17 +332,19 @@ void ir_scope_end(ir_builder_t *b, ir_scope_t *scope) {
   size_t operand_count = scope->is_if ? 1 : 3;
   for (size_t i = 0; i < operand_count; i++) operands[i] = scope->operands[i];
   for (size_t i = 0; i < scope->count; i++) types[i] = mlirValueGetType(scope->before[i]);
-  for (size_t i = 0; i < scope->count && !scope->is_if; i++) operands[operand_count++] = scope->before[i];
+  for (size_t i = 0; i < scope->count && !scope->is_if; i++)
+    operands[operand_count++] = scope->before[i];
   MlirRegion regions[2] = {scope->region};
   if (scope->is_if) regions[1] = else_region(b, scope);
   b->block = scope->outer;
-  MlirOperation op = ir_create(b, &(ir_op_spec_t){scope->is_if ? "scf.if" : "scf.for", operands, operand_count, types,
-                                                  scope->count, NULL, 0, regions, scope->is_if ? 2 : 1});
+  MlirOperation op =
+      ir_create(b, &(ir_op_spec_t){scope->is_if ? "scf.if" : "scf.for", operands, operand_count,
+                                   types, scope->count, NULL, 0, regions, scope->is_if ? 2 : 1});
   for (size_t i = 0; i < scope->count; i++) scope->values[i] = ir_result(op, i);
 }
 
-ir_function_t ir_function_begin(ir_builder_t *b, const char *name, const ir_type_t *types, size_t count,
-                                ir_value_t *out_arguments) {
+ir_function_t ir_function_begin(ir_builder_t *b, const char *name, const ir_type_t *types,
+                                size_t count, ir_value_t *out_arguments) {
   ir_function_t function = {b->block};
   if (ir_failed(b)) return function;
   MlirLocation places[CALL_LIMIT];
@@ -338,7 +357,8 @@ ir_function_t ir_function_begin(ir_builder_t *b, const char *name, const ir_type
       {"sym_name", mlirStringAttrGet(b->context, text_ref(name))},
       {"function_type", mlirTypeAttrGet(type)},
   };
-  MlirOperation op = ir_create(b, &(ir_op_spec_t){"func.func", NULL, 0, NULL, 0, attributes, 2, &region, 1});
+  MlirOperation op =
+      ir_create(b, &(ir_op_spec_t){"func.func", NULL, 0, NULL, 0, attributes, 2, &region, 1});
   if (mlirOperationIsNull(op)) return function;
   for (size_t i = 0; i < count; i++) out_arguments[i] = mlirBlockGetArgument(body, (intptr_t)i);
   b->block = body;

@@ -40,7 +40,7 @@ static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *rol
 
 static bool check_columns(ir_verifier_t *v, MlirOperation op, const char *role, ir_value_t x,
                           int64_t columns) {
-  int64_t found;
+  int64_t found = 0;
   if (!check_activation(v, op, role, x, ACCEPT_F32, &found)) return false;
   if (found == columns) return true;
   return ir_verify_fail(v, op, "%s has %" PRId64 " columns; it must have %" PRId64, role, found,
@@ -73,7 +73,7 @@ static bool check_weight_operand(ir_verifier_t *v, MlirOperation op, size_t posi
 static bool check_vector(ir_verifier_t *v, MlirOperation op, size_t position, const char *role,
                          int64_t count) {
   const char *recipe;
-  int64_t N, K;
+  int64_t N = 0, K = 0;
   if (!check_weight_operand(v, op, position, role, 1, &recipe, &N, &K)) return false;
   if (N == count) return true;
   return ir_verify_fail(v, op, "%s @%s has %" PRId64 " elements; it must have %" PRId64, role,
@@ -139,7 +139,7 @@ static bool check_weight(ir_verifier_t *v, MlirOperation op) {
 
 static bool check_embed(ir_verifier_t *v, MlirOperation op) {
   const char *recipe;
-  int64_t N, K;
+  int64_t N = 0, K = 0;
   MlirType ids = mlirValueGetType(mlirOperationGetOperand(op, 0));
   if (!mlirTypeEqual(ids, ir_ids_type(v->context))) {
     return ir_verify_fail(v, op, "ids are %.100s; they must be tensor<?xi32>",
@@ -158,7 +158,7 @@ static bool check_embed(ir_verifier_t *v, MlirOperation op) {
 }
 
 static bool check_norm(ir_verifier_t *v, MlirOperation op) {
-  int64_t columns, found;
+  int64_t columns = 0, found = 0;
   double epsilon;
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_F32, &columns)) return false;
   if (!check_vector(v, op, 1, "gain", columns)) return false;
@@ -174,7 +174,7 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
 }
 
 static bool check_linear(ir_verifier_t *v, MlirOperation op) {
-  int64_t columns, N, K;
+  int64_t columns = 0, N = 0, K = 0;
   const char *recipe;
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_Q8, &columns)) return false;
   if (!check_weight_operand(v, op, 1, "weight", 2, &recipe, &N, &K)) return false;
@@ -198,7 +198,7 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
 }
 
 static bool check_rope(ir_verifier_t *v, MlirOperation op) {
-  int64_t heads, head_dim;
+  int64_t heads = 0, head_dim = 0;
   return read_size(v, op, "heads", 1, &heads) && read_size(v, op, "head_dim", 2, &head_dim) &&
          check_frequencies(v, op, head_dim) && check_real(v, op, "scale") &&
          check_columns(v, op, "x", ir_op_operand(op, 0), heads * head_dim) &&
@@ -251,7 +251,7 @@ static bool check_attend_packed(ir_verifier_t *v, MlirOperation op) {
 
 static bool check_elementwise(ir_verifier_t *v, MlirOperation op, const char *first,
                               const char *second) {
-  int64_t columns;
+  int64_t columns = 0;
   return check_activation(v, op, first, ir_op_operand(op, 0), ACCEPT_F32, &columns) &&
          check_columns(v, op, second, ir_op_operand(op, 1), columns) &&
          check_result(v, op, columns);
@@ -266,7 +266,7 @@ static bool check_add(ir_verifier_t *v, MlirOperation op) {
 }
 
 static bool check_quantize(ir_verifier_t *v, MlirOperation op) {
-  int64_t columns, found, rows;
+  int64_t columns = 0, found = 0, rows;
   hone_format_t format;
   ir_value_t result = mlirOperationGetResult(op, 0);
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_F32, &columns)) return false;

@@ -11,9 +11,7 @@
 #include "ir/simplify.h"
 #include "passes/pass_internal.h"
 
-static MlirStringRef ref(const char *text) {
-  return mlirStringRefCreateFromCString(text);
-}
+static MlirStringRef ref(const char *text) { return mlirStringRefCreateFromCString(text); }
 
 static bool is_function(MlirOperation op) {
   return mlirStringRefEqual(mlirIdentifierStr(mlirOperationGetName(op)), ref("func.func"));
@@ -71,7 +69,8 @@ static void remove_uncalled(ir_model_t *model, hone_arena_t *arena) {
   }
 }
 
-// Attention blocks count 0, 1, 2, ...; another block of the stack belongs to the attention before it.
+// Attention blocks count 0, 1, 2, ...; another block of the stack belongs to the attention before
+// it.
 static void number_layers(ir_model_t *model) {
   int64_t attentions = 0;
   for (size_t i = 0; i < ir_block_count(model); i++) {

@@ -42,8 +42,7 @@ static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
 
 // Same input; weights of one K and format; biases, where both have one, of one format.
 static bool parts_match(const part_t *a, const part_t *b) {
-  bool biases = !a->has_bias || !b->has_bias ||
-                hone_format_equal(a->bias.format, b->bias.format);
+  bool biases = !a->has_bias || !b->has_bias || hone_format_equal(a->bias.format, b->bias.format);
   return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
          a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format) &&
          biases;
@@ -52,8 +51,7 @@ static bool parts_match(const part_t *a, const part_t *b) {
 static bool same_recipe(const ir_recipe_t *a, const ir_recipe_t *b) {
   bool same = a->combine == b->combine && a->source_count == b->source_count && a->N == b->N &&
               a->K == b->K && hone_format_equal(a->format, b->format);
-  for (size_t i = 0; same && i < a->source_count; i++)
-    same = !strcmp(a->sources[i], b->sources[i]);
+  for (size_t i = 0; same && i < a->source_count; i++) same = !strcmp(a->sources[i], b->sources[i]);
   return same;
 }
 
@@ -134,8 +132,7 @@ static bool match_rope(fuse_t *f, MlirOperation attend, MlirOperation q_rope, Ml
   if (!ir_op_attention(attend, f->model->session, out_attention)) return false;
   out_attention->frequencies = ir_op_frequencies(q_rope, f->model->session);
   out_attention->rope_scale = ir_op_float(q_rope, "scale", 1);
-  return out_attention->frequencies &&
-         ir_op_int(q_rope, "head_dim", 0) == out_attention->head_dim;
+  return out_attention->frequencies && ir_op_int(q_rope, "head_dim", 0) == out_attention->head_dim;
 }
 
 // attend(rope(x Wq), rope(x Wk), x Wv)  ->  attend_packed(x [Wq; Wk; Wv])

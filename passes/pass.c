@@ -13,13 +13,9 @@ static const hone_pass_t passes[] = {
 #undef PASS
 };
 
-size_t hone_pass_count(void) {
-  return sizeof passes / sizeof *passes;
-}
+size_t hone_pass_count(void) { return sizeof passes / sizeof *passes; }
 
-const hone_pass_t *hone_pass_at(size_t index) {
-  return &passes[index];
-}
+const hone_pass_t *hone_pass_at(size_t index) { return &passes[index]; }
 
 static const hone_pass_t *find_pass(const char *name) {
   for (size_t i = 0; i < hone_pass_count(); i++)
@@ -141,7 +137,11 @@ static bool run_item(ir_model_t *model, hone_slice_t item, hone_status_t *status
   hone_slice_t head = hone_slice_trim(hone_slice_cut(&rest, '{'));
   const char *name = hone_arena_strndup(arena, head.data, head.bytes);
   const hone_pass_t *pass = find_pass(name);
-  if (!pass) return run_upstream(model, hone_arena_strndup(arena, item.data, item.bytes), status);
+  if (!pass) {
+    const char *text = hone_arena_strndup(arena, item.data, item.bytes);
+    if (!run_upstream(model, text, status)) return false;
+    return ir_model_verify(model, status) || hone_note(status, "after pass %s", text);
+  }
   const char *options = "";
   if (rest.data) {
     rest = hone_slice_trim(rest);

@@ -1,5 +1,6 @@
 // The pipeline: ten phases in order. Reading `phases` below is reading the compiler's table of
-// contents.
+// contents; the rest of the file is how it is walked (--to, --dump, --emit ir, --timing). It knows
+// no target and no file format: both come in through hone_compile_t.
 #include "passes/pipeline.h"
 
 #include <errno.h>
@@ -73,15 +74,11 @@ static const hone_phase_t phases[] = {
     {"link", "one artefact", run_link},
 };
 
-size_t hone_phase_count(void) {
-  return sizeof phases / sizeof *phases;
-}
+size_t hone_phase_count(void) { return sizeof phases / sizeof *phases; }
 
-const hone_phase_t *hone_phase_at(size_t index) {
-  return &phases[index];
-}
+const hone_phase_t *hone_phase_at(size_t index) { return &phases[index]; }
 
-enum { LAST_IR_PHASE = 6 };  // after "memory" the IR does not change
+enum { LAST_IR_PHASE = 6 };  // "memory": after it the IR does not change, so --emit ir stops there
 
 static bool find_phase(const char *name, size_t *out_index, hone_status_t *status) {
   const char *names[sizeof phases / sizeof *phases];
@@ -111,13 +108,12 @@ static bool read_dump(hone_compile_t *compile, walk_t *walk, hone_status_t *stat
     return hone_fail(status, HONE_INVALID, "--dump %s: PHASE:DIR or all:DIR is expected", text);
   const char *name = hone_arena_strndup(compile->arena, text, (size_t)(colon - text));
   walk->dump_folder = colon + 1;
-  walk->dump_last = LAST_IR_PHASE;
+  walk->dump_last = walk->stop;
   if (strcmp(name, "all")) {
     if (!find_phase(name, &walk->dump_first, status)) return hone_note(status, "--dump");
-    if (walk->dump_first > LAST_IR_PHASE)
-      return hone_fail(status, HONE_INVALID,
-                       "--dump %s: the IR does not change after phase %s; dump that", name,
-                       phases[LAST_IR_PHASE].name);
+    if (walk->dump_first > walk->stop)
+      return hone_fail(status, HONE_INVALID, "--dump %s: the last phase to run is %s", text,
+                       phases[walk->stop].name);
     walk->dump_last = walk->dump_first;
   }
   if (mkdir(walk->dump_folder, 0777) && errno != EEXIST)
@@ -164,22 +160,25 @@ static double now_ms(void) {
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static void print_timing(size_t index, double ms) {
+static void print_timing(const char *number, const char *name, double ms) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  fprintf(stderr, "%2zu %-10s %10.1f ms  peak %6ld MB\n", index, phases[index].name, ms,
-          usage.ru_maxrss / 1000);
+  double peak_mb = (double)usage.ru_maxrss * 1024 / 1e6;  // ru_maxrss is in KiB
+  fprintf(stderr, "%2s %-10s %10.1f ms  peak %8.1f MB\n", number, name, ms, peak_mb);
 }
 
 bool hone_compile_run(hone_compile_t *compile, hone_status_t *status) {
   walk_t walk;
+  double begin = now_ms();
   if (!plan_walk(compile, &walk, status)) return false;
   for (size_t i = 0; i <= walk.stop; i++) {
     double start = now_ms();
     if (!phases[i].run(compile, status)) return hone_note(status, "phase %s", phases[i].name);
-    if (compile->options.timing) print_timing(i, now_ms() - start);
-    if (!dump_phase(compile, &walk, i, status)) return false;
+    const char *number = hone_arena_format(compile->arena, "%zu", i);
+    if (compile->options.timing) print_timing(number, phases[i].name, now_ms() - start);
+    if (!dump_phase(compile, &walk, i, status)) return hone_note(status, "--dump");
   }
+  if (compile->options.timing) print_timing("", "total", now_ms() - begin);
   bool writes_ir = walk.emit_ir && compile->options.output && walk.stop == LAST_IR_PHASE;
   return !writes_ir || write_ir(compile, compile->options.output, status);
 }
@@ -191,4 +190,5 @@ void hone_compile_deinit(hone_compile_t *compile) {
   hone_buffer_deinit(&compile->tokenizer);
   hone_buffer_deinit(&compile->manifest_sources);
   ir_session_destroy(compile->session);
+  *compile = (hone_compile_t){0};
 }

@@ -66,7 +66,11 @@ typedef struct hone_phase {
 
 size_t hone_phase_count(void);
 const hone_phase_t *hone_phase_at(size_t index);
+// Runs the phases up to options.to. The caller has set options, import, target, session, arena and
+// diagnostics. Failures name the phase.
 HONE_MUST_CHECK bool hone_compile_run(hone_compile_t *compile, hone_status_t *status);
+// Ends what the phases and the caller put in: target state, model, source, buffers, session (the
+// arena and the diagnostics stay the caller's). Also right after a failed or no run.
 void hone_compile_deinit(hone_compile_t *compile);
 
 // ---- passes, by name (passes/passes.def): `hone opt FILE.mlir --passes a,b{x=1}`

@@ -3,9 +3,10 @@
 // Changes: attributes only. Keeps: everything else.
 //
 // Buffers live from the op that writes them to the last op that reads them, in call order; block
-// arguments and results are the caller's buffers. Largest first, each goes to the lowest offset
-// where it overlaps no placed buffer alive at the same time (greedy by size, Pisarchyk and Lee,
-// "Efficient Memory Management for Deep Neural Net Inference", 2020). A linear whose residual dies
+// arguments and results are the caller's buffers. Largest first, each goes into the smallest gap
+// that holds it between the placed buffers alive at the same time (greedy by size for offset
+// calculation: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
+// 2020, section 5). A linear whose residual dies
 // with it writes in place, so the residual stream needs one buffer for the whole model. The head
 // runs several times per step, on few rows each, so what it reads from the body stays alive to the
 // end. Logits and token ids are not in the arena.
@@ -65,7 +66,18 @@ static void note_read(plan_t *plan, int64_t buffer) {
   if (buffer >= 0) plan->buffers->items[buffer].last = plan->step;
 }
 
+// attend_packed rotates q in the buffer it reads.
+static bool check_rotation(plan_t *plan, const ir_block_t *block, MlirOperation op) {
+  if (ir_op_kind(op) != IR_OP_ATTEND_PACKED) return true;
+  if (hone_value_uses(ir_op_operand(op, 0)) == 1) return true;
+  return hone_fail(plan->status, HONE_UNSUPPORTED,
+                   "@%s: hone.attend_packed rotates its operand in place, so nothing else may read "
+                   "that; compute it twice",
+                   block->name);
+}
+
 static bool add_op(plan_t *plan, const ir_block_t *block, MlirOperation op, bool head) {
+  if (!check_rotation(plan, block, op)) return false;
   hone_memory_buffer_t buffer = {
       .block = block->name, .first = plan->step, .last = plan->step, .alias = -1};
   ir_value_t value = mlirOperationGetResult(op, 0);
@@ -144,42 +156,55 @@ static bool alive_together(const hone_memory_buffer_t *a, const hone_memory_buff
   return a->first <= b->last && b->first <= a->last;
 }
 
-// The lowest offset at which `buffer` overlaps none of the placed ones that are alive with it.
-static int64_t lowest_offset(const plan_t *plan, const size_t *placed, size_t count,
-                             const hone_memory_buffer_t *buffer) {
-  int64_t offset = 0;
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (size_t i = 0; i < count; i++) {
-      const hone_memory_buffer_t *other = &plan->buffers->items[placed[i]];
-      bool apart =
-          offset + buffer->bytes <= other->offset || other->offset + other->bytes <= offset;
-      if (apart || !alive_together(buffer, other)) continue;
-      offset = other->offset + other->bytes;
-      moved = true;
+// The smallest gap between the placed buffers alive together with `buffer` that holds it, or the
+// place after the last of them. `placed` is sorted by offset.
+static int64_t best_offset(const plan_t *plan, const size_t *placed, size_t count,
+                           const hone_memory_buffer_t *buffer) {
+  int64_t best = -1, best_gap = INT64_MAX, end = 0;
+  for (size_t i = 0; i < count; i++) {
+    const hone_memory_buffer_t *other = &plan->buffers->items[placed[i]];
+    if (!alive_together(buffer, other)) continue;
+    int64_t gap = other->offset - end;
+    if (gap >= buffer->bytes && gap < best_gap) {
+      best = end;
+      best_gap = gap;
     }
+    if (end < other->offset + other->bytes) end = other->offset + other->bytes;
   }
-  return offset;
+  return best < 0 ? end : best;
 }
 
-static int64_t place(plan_t *plan) {
-  size_t count = plan->buffers->count, roots = 0;
-  hone_memory_buffer_t *buffers = plan->buffers->items;
-  size_t *order = HONE_NEW_ARRAY(plan->arena, size_t, count);
-  for (size_t i = 0; i < count; i++) {  // largest first, then as written
+// Buffers that need a place of their own, largest first, then as written.
+static size_t *sort_roots(const plan_t *plan, size_t *out_count) {
+  const hone_memory_buffer_t *buffers = plan->buffers->items;
+  size_t *order = HONE_NEW_ARRAY(plan->arena, size_t, plan->buffers->count), count = 0;
+  for (size_t i = 0; i < plan->buffers->count; i++) {
     if (buffers[i].alias >= 0 || buffers[i].offset < 0) continue;
-    size_t at = roots++;
+    size_t at = count++;
     for (; at > 0 && buffers[order[at - 1]].bytes < buffers[i].bytes; at--)
       order[at] = order[at - 1];
     order[at] = i;
   }
+  *out_count = count;
+  return order;
+}
+
+static int64_t place(plan_t *plan) {
+  hone_memory_buffer_t *buffers = plan->buffers->items;
+  size_t count;
+  const size_t *order = sort_roots(plan, &count);
+  size_t *placed = HONE_NEW_ARRAY(plan->arena, size_t, count);
   int64_t total = 0;
-  for (size_t i = 0; i < roots; i++) {
+  for (size_t i = 0; i < count; i++) {
     hone_memory_buffer_t *buffer = &buffers[order[i]];
-    buffer->offset = lowest_offset(plan, order, i, buffer);
+    buffer->offset = best_offset(plan, placed, i, buffer);
     if (total < buffer->offset + buffer->bytes) total = buffer->offset + buffer->bytes;
+    size_t at = i;
+    for (; at > 0 && buffers[placed[at - 1]].offset > buffer->offset; at--)
+      placed[at] = placed[at - 1];
+    placed[at] = order[i];
   }
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < plan->buffers->count; i++)
     if (buffers[i].alias >= 0) buffers[i].offset = buffers[buffers[i].alias].offset;
   return total;
 }
@@ -242,5 +267,5 @@ bool hone_pass_plan_memory(ir_model_t *model, const char *options, hone_status_t
   hone_op_set_int(module, "hone.arena_bytes", bytes);
   hone_op_set_int(module, "hone.batch", batch);
   hone_op_set_int(module, "hone.head_batch", head_batch);
-  return true;
+  return hone_memory_check(model, status);
 }

@@ -24,4 +24,9 @@ HONE_MUST_CHECK bool hone_memory_plan(ir_model_t *model, int64_t batch, int64_t 
                                       hone_arena_t *arena, hone_memory_buffers_t *out_buffers,
                                       int64_t *out_bytes, hone_status_t *status);
 
+// Checks the plan written to the model (hone.arena, hone.arena_bytes, ...) by running it on paper:
+// every op reads what the op before it wrote, the head twice. Knows nothing of liveness, so it
+// checks hone_memory_plan independently. HONE_INTERNAL names the op that would read garbage.
+HONE_MUST_CHECK bool hone_memory_check(const ir_model_t *model, hone_status_t *status);
+
 #endif

@@ -1,9 +1,9 @@
 // Chooses the number format of every weight. A weight's role decides: matrices of linears in blocks
 // take `weights`; the embedding and the head's matrix (one recipe when tied) take `head`; gains and
-// biases are always f32. Without `weights` matrices keep the checkpoint's format; without `head` the
-// head is q8 under grouped weights (it is the most sensitive matrix), else as the weights. Formats
-// are chosen here, codes are made when the weights are packed.
-// Needs: a verified model. Changes: recipes' types and the types of their uses. Keeps: ops, shapes.
+// biases are always f32. Without `weights` matrices keep the checkpoint's format; without `head`
+// the head is q8 under grouped weights (it is the most sensitive matrix), else as the weights.
+// Formats are chosen here, codes are made when the weights are packed. Needs: a verified model.
+// Changes: recipes' types and the types of their uses. Keeps: ops, shapes.
 #include <string.h>
 
 #include "base/map.h"

@@ -44,6 +44,8 @@ int hone_program_generate(hone_model_t *model, const program_options_t *options,
 int hone_program_info(const hone_model_t *model, const program_options_t *options,
                       hone_status_t *status);
 int hone_program_serve(const program_options_t *options);
+// The part of it after HELLO: answers requests on standard input until it ends.
+int hone_program_answer(hone_model_t *model, hone_session_t *session);
 
 // Parses the command line, runs one of the above and prints its failure.
 int hone_program_run(int argc, char **argv);

@@ -318,6 +318,13 @@ static int serve_requests(server_t *server) {
   return PROGRAM_FAILED;
 }
 
+int hone_program_answer(hone_model_t *model, hone_session_t *session) {
+  server_t server = {.model = model, .session = session};
+  int code = serve_requests(&server);
+  free(server.request);
+  return code;
+}
+
 int hone_program_serve(const program_options_t *options) {
   server_t server = {0};
   hone_status_t status = {0};
@@ -328,11 +335,10 @@ int hone_program_serve(const program_options_t *options) {
       hone_session_create(server.model, &session, &server.session, &status)) {
     hone_serve_hello_t hello = {.magic = HONE_SERVE_MAGIC, .version = HONE_SERVE_VERSION};
     reply(&server, HONE_SERVE_HELLO, &hello, sizeof hello, NULL, 0);
-    code = serve_requests(&server);
+    code = hone_program_answer(server.model, server.session);
   } else {
     reply_failure(&server, HONE_SERVE_HELLO, &status);
   }
-  free(server.request);
   hone_session_destroy(server.session);
   hone_model_close(server.model);
   return code;

@@ -97,7 +97,7 @@ static bool call(hone_client_t *client, uint32_t kind, const void *request, size
   return read_all(client, reply, reply_bytes, status);
 }
 
-static bool spawn(hone_client_t *client, char *const argv[], hone_status_t *status) {
+static bool spawn(hone_client_t *client, const char *const argv[], hone_status_t *status) {
   int in[2] = {-1, -1}, out[2] = {-1, -1};
   if (pipe2(in, O_CLOEXEC))
     return hone_fail(status, HONE_IO, "cannot make a pipe: %s", strerror(errno));
@@ -110,7 +110,7 @@ static bool spawn(hone_client_t *client, char *const argv[], hone_status_t *stat
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-  int error = posix_spawn(&client->pid, argv[0], &actions, NULL, argv, environ);
+  int error = posix_spawn(&client->pid, argv[0], &actions, NULL, (char *const *)argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   close(in[0]);
   close(out[1]);
@@ -153,11 +153,11 @@ bool hone_client_start(const char *artefact, const hone_client_options_t *option
   // posix_spawn takes a path, not a name to look up: "story" means "./story".
   snprintf(client->path, length, "%s%s", strchr(artefact, '/') ? "" : "./", artefact);
   client->to = client->from = -1;
-  char *argv[] = {client->path, "--serve", "--threads", threads, "--context",
-                  context,      NULL,      NULL,        NULL};
+  const char *argv[] = {client->path, "--serve", "--threads", threads, "--context",
+                        context,      NULL,      NULL,        NULL};
   if (options->isa) {
     argv[6] = "--isa";
-    argv[7] = (char *)options->isa;
+    argv[7] = options->isa;
   }
   hone_serve_header_t header;
   hone_serve_hello_t hello;

@@ -5,7 +5,8 @@
 
 static const hone_cpu_isa_t levels[] = {
 #define ISA(name, ENUM, lanes, bytes, tokens_f32, tokens_q8, vnni, cpu, features, summary) \
-  {#name, lanes, bytes, tokens_f32, tokens_q8, vnni, "x86_64-unknown-linux-gnu", cpu, features, summary},
+  {#name, lanes,    bytes,  tokens_f32, tokens_q8, vnni, "x86_64-unknown-linux-gnu",       \
+   cpu,   features, summary},
 #include "codegen/cpu/isa.def"
 #undef ISA
 };
@@ -25,8 +26,9 @@ const hone_cpu_isa_t *hone_cpu_isa_find(const char *name) {
 
 bool hone_cpu_isa_present(const hone_cpu_isa_t *isa) {
 #if defined(__x86_64__)
-  bool base = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-              __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
+  bool base = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+              __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
   if (isa == &levels[HONE_CPU_ISA_AVX2]) return base;
   if (isa == &levels[HONE_CPU_ISA_AVX512]) {
     return base && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -1,5 +1,5 @@
-// x86-64 instruction set levels as parameters of the kernels: how wide a vector is and what LLVM may use.
-// The table is isa.def. Thread rule: const data.
+// x86-64 instruction set levels as parameters of the kernels: how wide a vector is and what LLVM
+// may use. The table is isa.def. Thread rule: const data.
 #ifndef HONE_CODEGEN_CPU_ISA_H
 #define HONE_CODEGEN_CPU_ISA_H
 
@@ -28,8 +28,8 @@ typedef struct hone_cpu_isa {
 } hone_cpu_isa_t;
 
 size_t hone_cpu_isa_count(void);
-const hone_cpu_isa_t *hone_cpu_isa_at(size_t index);           // best first
-const hone_cpu_isa_t *hone_cpu_isa_find(const char *name);     // NULL if there is none
+const hone_cpu_isa_t *hone_cpu_isa_at(size_t index);        // best first
+const hone_cpu_isa_t *hone_cpu_isa_find(const char *name);  // NULL if there is none
 // Whether the machine this runs on has every feature of the level.
 bool hone_cpu_isa_present(const hone_cpu_isa_t *isa);
 

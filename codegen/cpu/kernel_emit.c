@@ -1,11 +1,11 @@
-// The one entry to the kernel families: checks a specification, opens the function and calls the family. The families
-// themselves are in kernels/.
+// The one entry to the kernel families: checks a specification, opens the function and calls the
+// family. The families themselves are in kernels/.
 #include "codegen/cpu/kernel_emit.h"
 
 #include <math.h>
 #include <stddef.h>
 
-#include "codegen/cpu/kernels/kernels_internal.h"
+#include "codegen/cpu/kernels/kernels.h"
 
 enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64 };
 
@@ -16,12 +16,17 @@ static ir_value_t argument(kernel_t *k, ir_type_t type, size_t offset) {
 }
 
 ir_value_t kernel_pointer(kernel_t *k, int index) {
-  return argument(k, ir_pointer(k->b), offsetof(hone_kernel_args_t, ptr) + (size_t)index * sizeof(void *));
+  return argument(k, ir_pointer(k->b),
+                  offsetof(hone_kernel_args_t, ptr) + (size_t)index * sizeof(void *));
 }
 
 ir_value_t kernel_M(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, M)); }
-ir_value_t kernel_position(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, position)); }
-ir_value_t kernel_capacity(kernel_t *k) { return argument(k, k->i64, offsetof(hone_kernel_args_t, capacity)); }
+ir_value_t kernel_position(kernel_t *k) {
+  return argument(k, k->i64, offsetof(hone_kernel_args_t, position));
+}
+ir_value_t kernel_capacity(kernel_t *k) {
+  return argument(k, k->i64, offsetof(hone_kernel_args_t, capacity));
+}
 
 ir_value_t kernel_scalar(kernel_t *k) {
   ir_value_t wide = argument(k, ir_type(k->b, IR_REAL64), offsetof(hone_kernel_args_t, scalar));
@@ -52,10 +57,12 @@ static const char *storage_name(hone_storage_t storage) {
 }
 
 static bool refuse(const hone_kernel_spec_t *spec, const char *what, hone_status_t *status) {
-  return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s", hone_family_name(spec->family), what);
+  return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s",
+                   hone_family_name(spec->family), what);
 }
 
-static bool check_dimension(const hone_kernel_spec_t *spec, const char *name, uint32_t value, hone_status_t *status) {
+static bool check_dimension(const hone_kernel_spec_t *spec, const char *name, uint32_t value,
+                            hone_status_t *status) {
   if (value >= 1 && value <= DIMENSION_LIMIT) return true;
   return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s = %u: it must be in 1..%d",
                    hone_family_name(spec->family), name, value, DIMENSION_LIMIT);
@@ -63,7 +70,8 @@ static bool check_dimension(const hone_kernel_spec_t *spec, const char *name, ui
 
 static bool check_weight(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_dimension(spec, "N", spec->N, status)) return false;
-  if ((unsigned)spec->weight >= HONE_STORAGE_COUNT) return refuse(spec, "this weight format", status);
+  if ((unsigned)spec->weight >= HONE_STORAGE_COUNT)
+    return refuse(spec, "this weight format", status);
   return true;
 }
 
@@ -71,34 +79,42 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
   if (!check_weight(spec, status)) return false;
   bool scaled = spec->weight == HONE_Q8 || spec->weight == HONE_NF4;
   if (spec->input != HONE_F32 && !(spec->input == HONE_Q8 && scaled)) {
-    return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for %s weights with %s activations: use f32%s",
-                     hone_family_name(spec->family), storage_name(spec->weight), storage_name(spec->input),
-                     scaled ? " or q8" : "");
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "no cpu kernel %s for %s weights with %s activations: use f32%s",
+                     hone_family_name(spec->family), storage_name(spec->weight),
+                     storage_name(spec->input), scaled ? " or q8" : "");
   }
-  if (spec->glu && spec->N % 2 != 0) return refuse(spec, "glu with an odd number of weight rows", status);
-  if (spec->glu && spec->activation == HONE_ACTIVATION_NONE) return refuse(spec, "glu without activation", status);
+  if (spec->glu && spec->N % 2 != 0)
+    return refuse(spec, "glu with an odd number of weight rows", status);
+  if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
+    return refuse(spec, "glu without activation", status);
   return true;
 }
 
 static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_dimension(spec, "heads", spec->heads, status)) return false;
   if (!check_dimension(spec, "kv_heads", spec->kv_heads, status)) return false;
-  if (spec->heads % spec->kv_heads != 0) return refuse(spec, "heads that kv_heads does not divide", status);
+  if (spec->heads % spec->kv_heads != 0)
+    return refuse(spec, "heads that kv_heads does not divide", status);
   if (spec->head_dim < 2 || spec->head_dim > HEAD_LIMIT || spec->head_dim % 2 != 0) {
-    return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel %s for head_dim = %u: it must be even and in 2..%d",
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "no cpu kernel %s for head_dim = %u: it must be even and in 2..%d",
                      hone_family_name(spec->family), spec->head_dim, HEAD_LIMIT);
   }
   // The whole row is addressed with 64-bit arithmetic, but a layout that large is a broken model.
   if (((uint64_t)spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim > DIMENSION_LIMIT) {
     return refuse(spec, "a qkv row that wide", status);
   }
-  if (spec->cache != HONE_F32 && spec->cache != HONE_F16) return refuse(spec, "a cache that is not f32 or f16", status);
+  if (spec->cache != HONE_F32 && spec->cache != HONE_F16)
+    return refuse(spec, "a cache that is not f32 or f16", status);
   return true;
 }
 
-bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa, hone_status_t *status) {
+bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
+                           hone_status_t *status) {
   (void)isa;  // the levels differ in speed only
-  if ((unsigned)spec->activation > HONE_ACTIVATION_GELU_TANH) return refuse(spec, "this activation", status);
+  if ((unsigned)spec->activation > HONE_ACTIVATION_GELU_TANH)
+    return refuse(spec, "this activation", status);
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_GEMM:
@@ -107,12 +123,15 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
       return check_dimension(spec, "K", spec->K, status) && check_weight(spec, status);
     case HONE_FAMILY_NORM:
       if (!check_dimension(spec, "K", spec->K, status)) return false;
-      if (spec->output != HONE_F32 && spec->output != HONE_Q8) return refuse(spec, "this output format", status);
-      if (!isfinite(spec->epsilon) || spec->epsilon < 0) return refuse(spec, "a negative epsilon", status);
+      if (spec->output != HONE_F32 && spec->output != HONE_Q8)
+        return refuse(spec, "this output format", status);
+      if (!isfinite(spec->epsilon) || spec->epsilon < 0)
+        return refuse(spec, "a negative epsilon", status);
       return true;
     case HONE_FAMILY_ATTEND_PREFILL:
       if (spec->tokens < 1 || spec->tokens > PREFILL_TOKENS_LIMIT) {
-        return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel attend_prefill for tokens = %u: it must be in 1..%d",
+        return hone_fail(status, HONE_UNSUPPORTED,
+                         "no cpu kernel attend_prefill for tokens = %u: it must be in 1..%d",
                          spec->tokens, PREFILL_TOKENS_LIMIT);
       }
       return check_heads(spec, status);
@@ -123,7 +142,8 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
     case HONE_FAMILY_ADD:
     case HONE_FAMILY_ARGMAX:
     case HONE_FAMILY_SOFTMAX: return check_dimension(spec, "K", spec->K, status);
-    default: return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel family %d", (int)spec->family);
+    default:
+      return hone_fail(status, HONE_UNSUPPORTED, "no cpu kernel family %d", (int)spec->family);
   }
 }
 
@@ -146,8 +166,8 @@ static void emit_family(kernel_t *k) {
   }
 }
 
-bool hone_cpu_kernel_emit(ir_builder_t *b, const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
-                          const char *symbol, hone_status_t *status) {
+bool hone_cpu_kernel_emit(ir_builder_t *b, const hone_kernel_spec_t *spec,
+                          const hone_cpu_isa_t *isa, const char *symbol, hone_status_t *status) {
   if (!hone_cpu_kernel_check(spec, isa, status)) return false;
   kernel_t k = {.b = IR_AT(b), .spec = spec, .isa = isa, .lanes = (int)isa->lanes};
   k.i8 = ir_type(b, IR_I8);

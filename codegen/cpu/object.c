@@ -1,7 +1,9 @@
-// Kernels to object code: emit, lower to LLVM IR, optimise, write an ELF object or text into memory.
+// Kernels to object code: emit, lower to LLVM IR, optimise, write an ELF object or text into
+// memory.
 //
-// LLVM ends the process on some bad input (an intrinsic the features do not cover, an ill-formed pass text), so all of
-// that is fixed here or checked before: specifications by hone_cpu_kernel_check, IR by MLIR's and LLVM's verifiers.
+// LLVM ends the process on some bad input (an intrinsic the features do not cover, an ill-formed
+// pass text), so all of that is fixed here or checked before: specifications by
+// hone_cpu_kernel_check, IR by MLIR's and LLVM's verifiers.
 #include "codegen/cpu/object.h"
 
 #include <llvm-c/Analysis.h>
@@ -19,11 +21,14 @@
 #include "codegen/cpu/kernel_emit.h"
 
 static const char lowering[] =
-    "canonicalize,cse,convert-scf-to-cf,convert-vector-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,"
+    "canonicalize,cse,convert-scf-to-cf,convert-vector-to-llvm,convert-arith-to-llvm,convert-cf-to-"
+    "llvm,"
     "convert-func-to-llvm,reconcile-unrealized-casts,canonicalize,cse";
 static const char optimisation[] = "default<O3>";
 
-static void append_mlir(MlirStringRef text, void *user) { hone_buffer_add(user, text.data, text.length); }
+static void append_mlir(MlirStringRef text, void *user) {
+  hone_buffer_add(user, text.data, text.length);
+}
 
 // ---- MLIR
 static bool check_kernels(const hone_cpu_isa_t *isa, const hone_cpu_kernel_t *kernels, size_t count,
@@ -43,8 +48,9 @@ static bool check_kernels(const hone_cpu_isa_t *isa, const hone_cpu_kernel_t *ke
   return good;
 }
 
-static bool emit_module(ir_session_t *session, const hone_cpu_isa_t *isa, const hone_cpu_kernel_t *kernels,
-                        size_t count, MlirModule module, hone_status_t *status) {
+static bool emit_module(ir_session_t *session, const hone_cpu_isa_t *isa,
+                        const hone_cpu_kernel_t *kernels, size_t count, MlirModule module,
+                        hone_status_t *status) {
   ir_builder_t b = {
       .context = ir_session_context(session), .block = mlirModuleGetBody(module), .status = status};
   for (size_t i = 0; i < count; i++) {
@@ -55,15 +61,18 @@ static bool emit_module(ir_session_t *session, const hone_cpu_isa_t *isa, const 
 
 static bool lower_module(ir_session_t *session, MlirModule module, hone_status_t *status) {
   hone_buffer_t error = {0};
-  MlirPassManager manager =
-      mlirPassManagerCreateOnOperation(ir_session_context(session), mlirStringRefCreateFromCString("builtin.module"));
+  MlirPassManager manager = mlirPassManagerCreateOnOperation(
+      ir_session_context(session), mlirStringRefCreateFromCString("builtin.module"));
   MlirOpPassManager passes = mlirPassManagerGetAsOpPassManager(manager);
-  MlirLogicalResult parsed =
-      mlirOpPassManagerAddPipeline(passes, mlirStringRefCreateFromCString(lowering), append_mlir, &error);
+  MlirLogicalResult parsed = mlirOpPassManagerAddPipeline(
+      passes, mlirStringRefCreateFromCString(lowering), append_mlir, &error);
   bool good = mlirLogicalResultIsSuccess(parsed);
-  if (!good) hone_fail(status, HONE_INTERNAL, "the lowering of kernels: %s", hone_buffer_cstr(&error));
-  if (good && mlirLogicalResultIsFailure(mlirPassManagerRunOnOp(manager, mlirModuleGetOperation(module)))) {
-    good = hone_fail(status, HONE_INTERNAL, "kernels do not lower to LLVM: %s", ir_session_error(session));
+  if (!good)
+    hone_fail(status, HONE_INTERNAL, "the lowering of kernels: %s", hone_buffer_cstr(&error));
+  if (good &&
+      mlirLogicalResultIsFailure(mlirPassManagerRunOnOp(manager, mlirModuleGetOperation(module)))) {
+    good = hone_fail(status, HONE_INTERNAL, "kernels do not lower to LLVM: %s",
+                     ir_session_error(session));
   }
   mlirPassManagerDestroy(manager);
   hone_buffer_deinit(&error);
@@ -87,7 +96,8 @@ static void initialise_x86(void) {
   LLVMInitializeX86AsmPrinter();
 }
 
-static bool create_machine(const hone_cpu_isa_t *isa, LLVMTargetMachineRef *out_machine, hone_status_t *status) {
+static bool create_machine(const hone_cpu_isa_t *isa, LLVMTargetMachineRef *out_machine,
+                           hone_status_t *status) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, initialise_x86);
   LLVMTargetRef target = NULL;
@@ -97,20 +107,23 @@ static bool create_machine(const hone_cpu_isa_t *isa, LLVMTargetMachineRef *out_
     LLVMDisposeMessage(error);
     return false;
   }
-  *out_machine = LLVMCreateTargetMachine(target, isa->triple, isa->cpu, isa->features, LLVMCodeGenLevelAggressive,
-                                         LLVMRelocPIC, LLVMCodeModelSmall);
+  *out_machine =
+      LLVMCreateTargetMachine(target, isa->triple, isa->cpu, isa->features,
+                              LLVMCodeGenLevelAggressive, LLVMRelocPIC, LLVMCodeModelSmall);
   return true;
 }
 
-static void add_text_attribute(LLVMContextRef context, LLVMValueRef function, const char *key, const char *value) {
-  LLVMAttributeRef attribute =
-      LLVMCreateStringAttribute(context, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
+static void add_text_attribute(LLVMContextRef context, LLVMValueRef function, const char *key,
+                               const char *value) {
+  LLVMAttributeRef attribute = LLVMCreateStringAttribute(context, key, (unsigned)strlen(key), value,
+                                                         (unsigned)strlen(value));
   LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, attribute);
 }
 
-// Features on the functions themselves, so that neither merging modules nor another target machine can change them.
-// No builtins: loops must not become calls of memset.
-static void prepare_function(LLVMContextRef context, LLVMValueRef function, const hone_cpu_isa_t *isa) {
+// Features on the functions themselves, so that neither merging modules nor another target machine
+// can change them. No builtins: loops must not become calls of memset.
+static void prepare_function(LLVMContextRef context, LLVMValueRef function,
+                             const hone_cpu_isa_t *isa) {
   size_t bytes = 0;
   hone_buffer_t section = {0};
   hone_buffer_format(&section, ".text.%s", LLVMGetValueName2(function, &bytes));
@@ -118,7 +131,8 @@ static void prepare_function(LLVMContextRef context, LLVMValueRef function, cons
   hone_buffer_deinit(&section);
   LLVMSetVisibility(function, LLVMHiddenVisibility);
   unsigned unwinds = LLVMGetEnumAttributeKindForName("nounwind", strlen("nounwind"));
-  LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(context, unwinds, 0));
+  LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex,
+                          LLVMCreateEnumAttribute(context, unwinds, 0));
   add_text_attribute(context, function, "target-cpu", isa->cpu);
   add_text_attribute(context, function, "target-features", isa->features);
   add_text_attribute(context, function, "no-builtins", "");
@@ -126,8 +140,8 @@ static void prepare_function(LLVMContextRef context, LLVMValueRef function, cons
   add_text_attribute(context, function, "min-legal-vector-width", isa->lanes == 16 ? "512" : "256");
 }
 
-static bool prepare_module(LLVMModuleRef module, const hone_cpu_isa_t *isa, LLVMTargetMachineRef machine,
-                           hone_status_t *status) {
+static bool prepare_module(LLVMModuleRef module, const hone_cpu_isa_t *isa,
+                           LLVMTargetMachineRef machine, hone_status_t *status) {
   LLVMContextRef context = LLVMGetModuleContext(module);
   hone_buffer_t name = {0};
   hone_buffer_format(&name, "hone.%s", isa->name);
@@ -149,7 +163,8 @@ static bool prepare_module(LLVMModuleRef module, const hone_cpu_isa_t *isa, LLVM
   }
   char *error = NULL;
   bool broken = LLVMVerifyModule(module, LLVMReturnStatusAction, &error);
-  if (broken) hone_fail(status, HONE_INTERNAL, "kernels give LLVM IR that does not verify: %s", error);
+  if (broken)
+    hone_fail(status, HONE_INTERNAL, "kernels give LLVM IR that does not verify: %s", error);
   LLVMDisposeMessage(error);
   return !broken;
 }
@@ -169,8 +184,8 @@ static bool optimise(LLVMModuleRef module, LLVMTargetMachineRef machine, hone_st
   return false;
 }
 
-static bool write_module(LLVMModuleRef module, LLVMTargetMachineRef machine, hone_cpu_emit_t form, hone_buffer_t *out,
-                         hone_status_t *status) {
+static bool write_module(LLVMModuleRef module, LLVMTargetMachineRef machine, hone_cpu_emit_t form,
+                         hone_buffer_t *out, hone_status_t *status) {
   if (form == HONE_CPU_EMIT_LLVM) {
     char *text = LLVMPrintModuleToString(module);
     hone_buffer_text(out, text);
@@ -185,13 +200,14 @@ static bool write_module(LLVMModuleRef module, LLVMTargetMachineRef machine, hon
     LLVMDisposeMessage(error);
     return false;
   }
-  if (status->code == HONE_OK) hone_buffer_add(out, LLVMGetBufferStart(memory), LLVMGetBufferSize(memory));
+  if (status->code == HONE_OK)
+    hone_buffer_add(out, LLVMGetBufferStart(memory), LLVMGetBufferSize(memory));
   LLVMDisposeMemoryBuffer(memory);
   return status->code == HONE_OK;
 }
 
-static bool generate(const hone_cpu_isa_t *isa, MlirModule lowered, hone_cpu_emit_t form, hone_buffer_t *out,
-                     hone_status_t *status) {
+static bool generate(const hone_cpu_isa_t *isa, MlirModule lowered, hone_cpu_emit_t form,
+                     hone_buffer_t *out, hone_status_t *status) {
   LLVMTargetMachineRef machine = NULL;
   if (!create_machine(isa, &machine, status)) return false;
   LLVMContextRef context = LLVMContextCreate();
@@ -199,23 +215,25 @@ static bool generate(const hone_cpu_isa_t *isa, MlirModule lowered, hone_cpu_emi
   LLVMModuleRef module = mlirTranslateModuleToLLVMIR(mlirModuleGetOperation(lowered), context);
   bool good = module != NULL;
   if (!good) hone_fail(status, HONE_INTERNAL, "kernels do not translate to LLVM IR");
-  good = good && prepare_module(module, isa, machine, status) && optimise(module, machine, status) &&
-         write_module(module, machine, form, out, status);
+  good = good && prepare_module(module, isa, machine, status) &&
+         optimise(module, machine, status) && write_module(module, machine, form, out, status);
   if (module) LLVMDisposeModule(module);
   LLVMContextDispose(context);
   LLVMDisposeTargetMachine(machine);
   return good;
 }
 
-bool hone_cpu_object_build(ir_session_t *session, const hone_cpu_isa_t *isa, const hone_cpu_kernel_t *kernels,
-                           size_t count, hone_cpu_emit_t form, hone_buffer_t *out, hone_status_t *status) {
+bool hone_cpu_object_build(ir_session_t *session, const hone_cpu_isa_t *isa,
+                           const hone_cpu_kernel_t *kernels, size_t count, hone_cpu_emit_t form,
+                           hone_buffer_t *out, hone_status_t *status) {
   if (!check_kernels(isa, kernels, count, status)) return false;
   MlirModule module = mlirModuleCreateEmpty(mlirLocationUnknownGet(ir_session_context(session)));
   bool good = emit_module(session, isa, kernels, count, module, status);
   if (good && form == HONE_CPU_EMIT_MLIR) {
     mlirOperationPrint(mlirModuleGetOperation(module), append_mlir, out);
   } else {
-    good = good && lower_module(session, module, status) && generate(isa, module, form, out, status);
+    good =
+        good && lower_module(session, module, status) && generate(isa, module, form, out, status);
   }
   mlirModuleDestroy(module);
   return good ? true : hone_note(status, "for %s", isa->name);

@@ -1,6 +1,7 @@
-// Object code of a set of kernels for one instruction set level: MLIR module, lowering, LLVM, ELF object in memory.
-// It does not link. Deterministic: equal inputs give equal bytes, and no path of this machine is in them.
-// Thread rule: the session's thread; LLVM's targets are initialised by the first call of hone_cpu_object_build.
+// Object code of a set of kernels for one instruction set level: MLIR module, lowering, LLVM, ELF
+// object in memory. It does not link. Deterministic: equal inputs give equal bytes, and no path of
+// this machine is in them. Thread rule: the session's thread; LLVM's targets are initialised by the
+// first call of hone_cpu_object_build.
 #ifndef HONE_CODEGEN_CPU_OBJECT_H
 #define HONE_CODEGEN_CPU_OBJECT_H
 
@@ -15,15 +16,18 @@ typedef struct hone_cpu_kernel {
 } hone_cpu_kernel_t;
 
 typedef enum hone_cpu_emit {
-  HONE_CPU_EMIT_OBJECT,  // relocatable ELF, position-independent, one section per kernel (.text.SYMBOL)
+  HONE_CPU_EMIT_OBJECT,  // relocatable ELF, position-independent, one section per kernel
+                         // (.text.SYMBOL)
   HONE_CPU_EMIT_MLIR,    // text: the kernels as emitted, before lowering
   HONE_CPU_EMIT_LLVM,    // text: LLVM IR after optimisation
   HONE_CPU_EMIT_ASM,     // text: assembly
 } hone_cpu_emit_t;
 
-// Appends the result to *out. HONE_UNSUPPORTED: a specification the families cannot serve (nothing is appended).
+// Appends the result to *out. HONE_UNSUPPORTED: a specification the families cannot serve (nothing
+// is appended).
 HONE_MUST_CHECK bool hone_cpu_object_build(ir_session_t *session, const hone_cpu_isa_t *isa,
-                                           const hone_cpu_kernel_t *kernels, size_t count, hone_cpu_emit_t form,
-                                           hone_buffer_t *out, hone_status_t *status);
+                                           const hone_cpu_kernel_t *kernels, size_t count,
+                                           hone_cpu_emit_t form, hone_buffer_t *out,
+                                           hone_status_t *status);
 
 #endif

@@ -42,9 +42,12 @@ static const char *choose(ir_op_kind_t kind) {
   }
 }
 
+// A dataflow that the textual model brings along stays.
 static void set_flow(MlirOperation op, const char *flow) {
+  MlirStringRef name = mlirStringRefCreateFromCString("hone.dataflow");
+  if (!mlirAttributeIsNull(mlirOperationGetAttributeByName(op, name))) return;
   MlirAttribute text = mlirStringAttrGet(mlirOperationGetContext(op), mlirStringRefCreateFromCString(flow));
-  mlirOperationSetAttributeByName(op, mlirStringRefCreateFromCString("hone.dataflow"), text);
+  mlirOperationSetAttributeByName(op, name, text);
 }
 
 static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
@@ -75,6 +78,10 @@ static void close_state(void *data) {
 
 static bool emits(const hone_compile_t *compile, const char *kind) {
   return compile->options.emit && !strcmp(compile->options.emit, kind);
+}
+
+static bool writes_artefact(const hone_compile_t *compile) {
+  return !compile->options.emit || emits(compile, "exe") || emits(compile, "lib");
 }
 
 static const char *const *kernel_symbols(cpu_state_t *state, const char *isa) {
@@ -133,16 +140,13 @@ static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
   compile->target_state_close = close_state;
   if (!hone_plan_lower(&compile->model, compile->options.cache, compile->arena, &state->draft, status)) return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);
-  if (emits(compile, "llvm")) return write_text(compile, HONE_CPU_EMIT_LLVM, status);
-  if (emits(compile, "asm")) return write_text(compile, HONE_CPU_EMIT_ASM, status);
+  if (!writes_artefact(compile)) return true;  // the link phase builds them as text
   for (size_t i = 0; i < hone_cpu_isa_count(); i++)
     if (!build_isa(compile, hone_cpu_isa_at(i), HONE_CPU_EMIT_OBJECT, &state->objects[i], status)) return false;
   return build_image(compile, status);
 }
 
 // ---- phases weights and link
-
-static bool writes_artefact(const hone_compile_t *compile) { return emits(compile, "exe") || emits(compile, "lib"); }
 
 static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
@@ -203,6 +207,8 @@ static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
 
 static bool link_artefact(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
+  if (emits(compile, "llvm")) return write_text(compile, HONE_CPU_EMIT_LLVM, status);
+  if (emits(compile, "asm")) return write_text(compile, HONE_CPU_EMIT_ASM, status);
   if (!writes_artefact(compile)) return true;
   if (!write_checks(compile, status) || !write_manifest(compile, status) || !hone_elf_writer_finish(state->writer, status) ||
       !hone_output_commit(state->output, status))

@@ -1,4 +1,5 @@
-// Runs ld.lld 22 on objects and the runtime archives. Deterministic: no build id, no paths, fixed order.
+// Runs ld.lld 22 on objects and the runtime archives. Deterministic: no build id, no debug information with its paths,
+// fixed order.
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -31,11 +32,11 @@ static bool write_file(const char *path, const hone_buffer_t *data, hone_status_
   return ok;
 }
 
-// Only the public API leaves a library.
-static bool write_exports(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path, hone_status_t *status) {
+// Only the public API leaves a library. ld.lld refuses names that the runtime does not define.
+static bool write_exports(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path,
+                          hone_status_t *status) {
   hone_buffer_t text = {0};
-  hone_buffer_text(&text, "{ global: hone_model_*; hone_session_*; hone_decoder_*; hone_code_name; hone_fail_at; "
-                         "hone_note; local: *; };\n");
+  hone_header_exports(&text);
   *out_path = hone_path_join(arena, job->scratch, "exports");
   bool ok = write_file(*out_path, &text, status);
   hone_buffer_deinit(&text);
@@ -47,13 +48,12 @@ static bool check_exists(const char *path, hone_status_t *status) {
   return hone_fail(status, HONE_NOT_FOUND, "%s is missing: programs cannot be linked; is hone installed whole, and libc6-dev?", path);
 }
 
-static bool add_sanitizers(command_t *command, hone_arena_t *arena) {
+static void add_sanitizers(command_t *command, hone_arena_t *arena) {
   hone_slice_t rest = hone_slice(HONE_LINK_SANITIZERS);
   while (rest.data && rest.bytes) {
     hone_slice_t item = hone_slice_cut(&rest, ':');
     add(command, hone_arena_strndup(arena, item.data, item.bytes));
   }
-  return true;
 }
 
 static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char *output, command_t *command,
@@ -63,7 +63,7 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   const char *needed[] = {HONE_LINK_LLD, runtime, program, HONE_LINK_CRT1, HONE_LINK_LIBC};
   for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
     if (!check_exists(needed[i], status)) return false;
-  const char *const common[] = {HONE_LINK_LLD, "-o", output, "--build-id=none", "--hash-style=gnu", "--gc-sections", "-z",
+  const char *const common[] = {HONE_LINK_LLD, "-o", output, "--build-id=none", "--hash-style=gnu", "--gc-sections", "--strip-debug", "-z",
                           "relro", "-z", "now", "-z", "noexecstack", "--eh-frame-hdr"};
   for (size_t i = 0; i < sizeof common / sizeof *common; i++) add(command, common[i]);
   if (job->is_library) {
@@ -105,10 +105,10 @@ static bool run(command_t *command, const char *messages, hone_arena_t *arena, h
   while (waitpid(pid, &result, 0) < 0)
     if (errno != EINTR) return hone_fail(status, HONE_IO, "lost the linker: %s", strerror(errno));
   if (WIFEXITED(result) && WEXITSTATUS(result) == 0) return true;
-  char *text = "";
+  char *text = NULL;
   size_t bytes;
   hone_status_t ignored = {0};
-  if (!hone_file_read(messages, 1 << 20, arena, &text, &bytes, &ignored)) text = "";
+  if (!hone_file_read(messages, 1 << 20, arena, &text, &bytes, &ignored)) text = hone_arena_strdup(arena, "");
   for (char *at = text; *at; at++)
     if (*at == '\n') *at = ' ';
   if (WIFSIGNALED(result) || strstr(text, "No space left") || strstr(text, "File too large"))

@@ -3,6 +3,32 @@
 
 #include "codegen/link/link.h"
 
+static bool is_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Names of the form hone_x( in a line of the header that is code: what it declares.
+static void add_names(hone_slice_t line, hone_buffer_t *out) {
+  for (size_t i = 0; i + 1 < line.bytes && !(line.data[i] == '/' && line.data[i + 1] == '/'); i++) {
+    size_t end = i;
+    while (end < line.bytes && is_name(line.data[end])) end++;
+    bool is_ours = end - i > 5 && !memcmp(line.data + i, "hone_", 5);
+    if (is_ours && end < line.bytes && line.data[end] == '(')
+      hone_buffer_format(out, " %.*s;", (int)(end - i), line.data + i);
+    if (end > i) i = end - 1;
+  }
+}
+
+void hone_header_exports(hone_buffer_t *out) {
+  hone_slice_t rest = hone_slice(hone_public_header);
+  hone_buffer_text(out, "{ global:");
+  while (rest.data) {
+    hone_slice_t line = hone_slice_cut(&rest, '\n');
+    if (line.bytes && line.data[0] != '#') add_names(line, out);
+  }
+  hone_buffer_text(out, " local: *; };\n");
+}
+
 bool hone_header_write(const char *library, hone_arena_t *arena, hone_status_t *status) {
   const char *dot = strrchr(hone_path_base(library), '.');
   size_t stem = dot ? (size_t)(dot - library) : strlen(library);

@@ -63,6 +63,19 @@ static void add_image(image_t *image, hone_arena_t *arena) {
   LLVMSetLinkage(global, LLVMExternalLinkage);
 }
 
+// An ELF note with the plan's version. Its alignment differs from that of other notes, so it gets a program header of
+// its own, which elf_sections.c takes for the sections it adds.
+static void add_note(image_t *image) {
+  const uint32_t words[] = {sizeof HONE_LINK_NOTE_NAME, sizeof(uint32_t), HONE_LINK_NOTE_TYPE};
+  char note[32] = {0};
+  uint32_t version = HONE_PLAN_VERSION;
+  memcpy(note, words, sizeof words);
+  memcpy(note + sizeof words, HONE_LINK_NOTE_NAME, sizeof HONE_LINK_NOTE_NAME);
+  memcpy(note + 24, &version, sizeof version);  // 12 + 5, rounded up to 8
+  LLVMValueRef value = LLVMConstStringInContext2(image->context, note, sizeof note, 1);
+  LLVMSetSection(add_constant(image, "note", value, 8), ".note.hone");
+}
+
 static bool generate(image_t *image, hone_buffer_t *out, hone_status_t *status) {
   LLVMTargetRef target;
   LLVMMemoryBufferRef code;
@@ -98,6 +111,7 @@ bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object, 
   image.i32 = LLVMInt32TypeInContext(context);
   image.i64 = LLVMInt64TypeInContext(context);
   add_image(&image, arena);
+  add_note(&image);
   bool ok = generate(&image, out_object, status);
   LLVMDisposeModule(image.module);
   LLVMContextDispose(context);

@@ -8,6 +8,12 @@
 
 enum { HONE_LINK_ISAS = 4 };  // as hone_image_t
 
+// The note `.note.hone`: 32 bytes, 8-aligned, plan version as its description.
+#define HONE_LINK_NOTE_NAME "hone"
+enum { HONE_LINK_NOTE_TYPE = 1, HONE_LINK_NOTE_BYTES = 32 };
+// Type of the program header that covers the added sections: in the range for operating systems, ignored by all.
+enum { HONE_LINK_SEGMENT = 0x686f6e65 };
+
 // ---- image.c: the object that defines `hone_image`
 typedef struct hone_image_spec {
   const char *triple;
@@ -54,6 +60,8 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out);
 
 // ---- header.c: OUT.h beside a library
 extern const char hone_public_header[];
+// Appends the version script that exports every function the public header declares, and nothing else.
+void hone_header_exports(hone_buffer_t *out);
 HONE_MUST_CHECK bool hone_header_write(const char *library, hone_arena_t *arena, hone_status_t *status);
 
 #endif

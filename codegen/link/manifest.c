@@ -25,6 +25,7 @@ static void write_model(hone_json_t *json, const hone_draft_t *draft) {
   hone_json_object_end(json);
 }
 
+// What the user chose; null where a default was taken (its result shows in tensors and model).
 static void write_options(hone_json_t *json, const hone_compile_options_t *options) {
   hone_json_object_begin(json, "options");
   hone_json_string(json, "weights", options->weights);
@@ -57,10 +58,17 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
   hone_json_array_end(json);
 }
 
+// The import gives its sources as JSON text: it becomes the last member of the finished object as it is.
+static void add_sources(const hone_buffer_t *sources, hone_buffer_t *out) {
+  while (out->bytes && (out->data[out->bytes - 1] == '}' || out->data[out->bytes - 1] == '\n')) out->bytes--;
+  hone_buffer_format(out, ",\n  \"sources\": %s\n}\n", sources->bytes ? hone_buffer_cstr(sources) : "[]");
+}
+
 void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
   hone_json_t json = {.out = out};
   hone_json_object_begin(&json, NULL);
   hone_json_string(&json, "schema", "hone.artefact/1");
+  hone_json_string(&json, "hone", HONE_VERSION);
   hone_json_u64(&json, "plan_version", HONE_PLAN_VERSION);
   hone_json_string(&json, "llvm", LLVM_VERSION_STRING);
   hone_json_string(&json, "target", spec->compile->target->name);
@@ -69,7 +77,6 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
   hone_json_array_end(&json);
   write_model(&json, spec->draft);
   write_options(&json, &spec->compile->options);
-  hone_json_string(&json, "sources", hone_buffer_cstr(&spec->compile->manifest_sources));
   write_tensors(&json, spec);
   hone_json_array_begin(&json, "kernels");
   for (size_t i = 0; i < spec->draft->kernels.count; i++) hone_json_string(&json, NULL, spec->draft->kernels.items[i].name);
@@ -79,5 +86,5 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
     hone_json_string(&json, NULL, spec->draft->launches.items[i].name);
   hone_json_array_end(&json);
   hone_json_object_end(&json);
-  hone_buffer_text(out, "\n");
+  add_sources(&spec->compile->manifest_sources, out);
 }

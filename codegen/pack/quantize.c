@@ -5,12 +5,9 @@
 
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__)
-#define HOT __attribute__((target_clones("avx2", "default"), optimize("O3")))
-#if defined(__clang__)
-#undef HOT
-#define HOT
-#endif
+// Clang 14 and sanitizers have no part in this: they get the plain version.
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define HOT __attribute__((target_clones("avx2", "default")))
 #else
 #define HOT
 #endif
@@ -152,8 +149,9 @@ HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t
   return !overflow;
 }
 
-HOT bool hone_quantize_nf4(const float *row, size_t groups, uint8_t *codes, size_t code_stride, uint16_t *scales,
-                           size_t scale_stride) {
+// Any table of 16 levels whose level 7 is zero: the code is the number of midpoints that lie below.
+static inline bool quantize_table(const float thresholds[15], const float *row, size_t groups, uint8_t *codes,
+                                  size_t code_stride, uint16_t *scales, size_t scale_stride) {
   bool overflow = false;
   for (size_t g = 0; g < groups; g++) {
     const float *values = row + g * GROUP;
@@ -165,10 +163,15 @@ HOT bool hone_quantize_nf4(const float *row, size_t groups, uint8_t *codes, size
     for (int i = 0; i < GROUP; i++) {
       float x = values[i] / divisor;
       int32_t above = 0;
-      for (int t = 0; t < 15; t++) above += x > hone_nf4_thresholds[t];
+      for (int t = 0; t < 15; t++) above += x > thresholds[t];
       level[i] = above;
     }
     for (int b = 0; b < GROUP / 2; b++) out[b] = (uint8_t)(level[b] | level[b + GROUP / 2] << 4);
   }
   return !overflow;
+}
+
+HOT bool hone_quantize_nf4(const float *row, size_t groups, uint8_t *codes, size_t code_stride, uint16_t *scales,
+                           size_t scale_stride) {
+  return quantize_table(hone_nf4_thresholds, row, groups, codes, code_stride, scales, scale_stride);
 }

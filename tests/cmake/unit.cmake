@@ -15,7 +15,7 @@ endfunction()
 function(hone_unit_test name)
   cmake_parse_arguments(UNIT "" "" "LIBS" ${ARGN})
   string(REPLACE "/" "_" target "unit_${name}")
-  add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/unit/${name}.c)
+  add_executable(${target} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../unit/${name}.c)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/base/include
     ${CMAKE_SOURCE_DIR}/runtime/include)
   target_link_libraries(${target} PRIVATE ${UNIT_LIBS} PkgConfig::CMOCKA Threads::Threads m)

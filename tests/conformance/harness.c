@@ -38,13 +38,15 @@ void bench_destroy(bench_t *bench) {
 size_t bench_add(bench_t *bench, const hone_kernel_spec_t *spec) {
   size_t index = bench->specs.count;
   hone_list_push(bench->arena, &bench->specs, *spec);
-  hone_list_push(bench->arena, &bench->symbols, hone_arena_format(bench->arena, "kernel_%zu", index));
+  hone_list_push(bench->arena, &bench->symbols,
+                 hone_arena_format(bench->arena, "kernel_%zu", index));
   return index;
 }
 
 static void write_file(const char *path, const void *data, size_t bytes) {
   FILE *file = fopen(path, "wb");
-  if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file) != 0) fail_msg("cannot write %s", path);
+  if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file) != 0)
+    fail_msg("cannot write %s", path);
 }
 
 // Kernels are hidden symbols: a linker script gives each an exported alias.
@@ -58,8 +60,9 @@ static char *link_kernels(bench_t *bench, const char *object, const char *isa) {
   write_file(aliases, script.data, script.bytes);
   hone_buffer_deinit(&script);
   const char *tools = getenv("HONE_LLVM_BIN");
-  char *command = hone_arena_format(bench->arena, "%s/ld.lld -shared -z defs -z separate-code %s %s -o %s",
-                                    tools ? tools : "/usr/lib/llvm-22/bin", object, aliases, library);
+  char *command =
+      hone_arena_format(bench->arena, "%s/ld.lld -shared -z defs -z separate-code %s %s -o %s",
+                        tools ? tools : "/usr/lib/llvm-22/bin", object, aliases, library);
   if (system(command) != 0) fail_msg("kernels do not link: %s", command);
   return library;
 }
@@ -76,14 +79,16 @@ static void load_kernels(bench_t *bench, size_t isa, const char *path) {
   }
 }
 
-static void build_isa(bench_t *bench, ir_session_t *session, size_t index, const hone_cpu_isa_t *isa) {
+static void build_isa(bench_t *bench, ir_session_t *session, size_t index,
+                      const hone_cpu_isa_t *isa) {
   hone_status_t status = {0};
   hone_buffer_t object = {0};
   hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(bench->arena, hone_cpu_kernel_t, bench->specs.count);
   for (size_t i = 0; i < bench->specs.count; i++) {
     kernels[i] = (hone_cpu_kernel_t){bench->specs.items[i], bench->symbols.items[i]};
   }
-  if (!hone_cpu_object_build(session, isa, kernels, bench->specs.count, HONE_CPU_EMIT_OBJECT, &object, &status)) {
+  if (!hone_cpu_object_build(session, isa, kernels, bench->specs.count, HONE_CPU_EMIT_OBJECT,
+                             &object, &status)) {
     fail_msg("%s (%s)", status.message, ir_session_error(session));
   }
   char *path = hone_arena_format(bench->arena, "%s/%s.o", bench->folder, isa->name);
@@ -92,7 +97,8 @@ static void build_isa(bench_t *bench, ir_session_t *session, size_t index, const
   bench->isa[index].isa = isa;
   bench->isa[index].present = hone_cpu_isa_present(isa);
   printf("%s: %zu kernels, object of %zu bytes, %s\n", isa->name, bench->specs.count, object.bytes,
-         bench->isa[index].present ? "run here" : "compiled and linked only: this machine lacks the level");
+         bench->isa[index].present ? "run here"
+                                   : "compiled and linked only: this machine lacks the level");
   if (bench->isa[index].present) load_kernels(bench, index, library);
   hone_buffer_deinit(&object);
 }
@@ -129,8 +135,10 @@ region_t region_copy(const region_t *from) {
 
 void region_check(const region_t *region, const char *what) {
   for (size_t i = 0; i < CANARY_BYTES; i++) {
-    if (region->data[-1 - (ptrdiff_t)i] != PATTERN) fail_msg("%s: wrote %zu bytes before its output", what, i + 1);
-    if (region->data[region->bytes + i] != PATTERN) fail_msg("%s: wrote %zu bytes past its output", what, i + 1);
+    if (region->data[-1 - (ptrdiff_t)i] != PATTERN)
+      fail_msg("%s: wrote %zu bytes before its output", what, i + 1);
+    if (region->data[region->bytes + i] != PATTERN)
+      fail_msg("%s: wrote %zu bytes past its output", what, i + 1);
   }
 }
 
@@ -190,9 +198,13 @@ uint32_t random_bits(uint64_t *state) {  // splitmix64
   return (uint32_t)(z >> 32);
 }
 
-float random_real(uint64_t *state) { return ((float)(random_bits(state) >> 8) + 0.5f) / 8388608.0f - 1.0f; }
+float random_real(uint64_t *state) {
+  return ((float)(random_bits(state) >> 8) + 0.5f) / 8388608.0f - 1.0f;
+}
 
-void check_close(double got, double want, double tolerance, const char *what, size_t row, size_t column) {
+void check_close(double got, double want, double tolerance, const char *what, size_t row,
+                 size_t column) {
   if (fabs(got - want) <= tolerance) return;
-  fail_msg("%s: row %zu column %zu is %.9g, should be %.9g within %.3g", what, row, column, got, want, tolerance);
+  fail_msg("%s: row %zu column %zu is %.9g, should be %.9g within %.3g", what, row, column, got,
+           want, tolerance);
 }

@@ -1,5 +1,5 @@
-// Builds kernels, links them into a shared object and runs them: whole and in splits, between canaries. It knows
-// nothing of what kernels compute. Thread rule: one thread.
+// Builds kernels, links them into a shared object and runs them: whole and in splits, between
+// canaries. It knows nothing of what kernels compute. Thread rule: one thread.
 #ifndef HONE_TESTS_CONFORMANCE_HARNESS_H
 #define HONE_TESTS_CONFORMANCE_HARNESS_H
 
@@ -27,11 +27,12 @@ bench_t *bench_create(void);
 void bench_destroy(bench_t *bench);
 // Index of the kernel in every isa[].kernels.
 size_t bench_add(bench_t *bench, const hone_kernel_spec_t *spec);
-// Compiles and links everything added, for every level; levels the machine lacks are compiled and linked only, and
-// named on stdout. Fails the test on an error or an undefined symbol.
+// Compiles and links everything added, for every level; levels the machine lacks are compiled and
+// linked only, and named on stdout. Fails the test on an error or an undefined symbol.
 void bench_build(bench_t *bench);
 
-// Memory with canaries on both sides, filled with a pattern that no kernel writes by chance. 64-aligned.
+// Memory with canaries on both sides, filled with a pattern that no kernel writes by chance.
+// 64-aligned.
 typedef struct region {
   uint8_t *data;
   size_t bytes;
@@ -41,8 +42,9 @@ void region_destroy(region_t *region);
 region_t region_copy(const region_t *from);
 void region_check(const region_t *region, const char *what);
 
-// Runs `units` of the kernel as one piece, and again from the same start in pieces and backwards; the regions a kernel
-// writes (`outputs`, pointed to by args->ptr[i] for i in `positions`) must come out equal, canaries untouched.
+// Runs `units` of the kernel as one piece, and again from the same start in pieces and backwards;
+// the regions a kernel writes (`outputs`, pointed to by args->ptr[i] for i in `positions`) must
+// come out equal, canaries untouched.
 typedef struct outputs {
   size_t count;
   int positions[CHECK_LIMIT];
@@ -57,6 +59,7 @@ const char *bench_name(const bench_t *bench, size_t isa, size_t kernel);
 uint32_t random_bits(uint64_t *state);
 float random_real(uint64_t *state);  // in (-1, 1)
 // |got - want| <= tolerance, else the test fails naming `what` and the place.
-void check_close(double got, double want, double tolerance, const char *what, size_t row, size_t column);
+void check_close(double got, double want, double tolerance, const char *what, size_t row,
+                 size_t column);
 
 #endif

@@ -65,8 +65,8 @@ static double put_plain(region_t *region, hone_storage_t storage, uint64_t eleme
   return value;
 }
 
-static void put_code(packed_t *packed, hone_storage_t storage, uint64_t block, uint32_t n, uint32_t k, uint32_t K,
-                     double scale, uint64_t *random) {
+static void put_code(packed_t *packed, hone_storage_t storage, uint64_t block, uint32_t n,
+                     uint32_t k, uint32_t K, double scale, uint64_t *random) {
   uint32_t j = k % 64;
   if (storage == HONE_Q8) {
     int8_t code = (int8_t)((int)(random_bits(random) % 255) - 127);
@@ -82,8 +82,8 @@ static void put_code(packed_t *packed, hone_storage_t storage, uint64_t block, u
 }
 
 packed_t pack_weight(hone_storage_t storage, uint32_t N, uint32_t K, uint64_t *random) {
-  packed_t packed = {region_create(hone_packed_bytes(storage, N, K)), calloc((size_t)N * K, sizeof(double)),
-                     calloc((size_t)N * K, sizeof(double))};
+  packed_t packed = {region_create(hone_packed_bytes(storage, N, K)),
+                     calloc((size_t)N * K, sizeof(double)), calloc((size_t)N * K, sizeof(double))};
   if (!packed.values || !packed.values_int8) abort();
   uint64_t Kp = hone_padded(K), G = Kp / 64, Np = hone_padded(N);
   memset(packed.region.data, 0, packed.region.bytes);
@@ -95,9 +95,11 @@ packed_t pack_weight(hone_storage_t storage, uint32_t N, uint32_t K, uint64_t *r
       uint64_t t = n / 4, r = n % 4, block = (t * G + k / 64) * 4 + r;
       if (storage == HONE_Q8 || storage == HONE_NF4) {
         if (k % 64 == 0) {
-          uint16_t half = float_to_half((random_real(random) + 1.1f) / (storage == HONE_Q8 ? 127.0f : 1.0f));
+          uint16_t half =
+              float_to_half((random_real(random) + 1.1f) / (storage == HONE_Q8 ? 127.0f : 1.0f));
           scale = half_to_float(half);
-          put(&packed.region, hone_packed_scale_offset(storage, N, K) + ((t * G + k / 64) * 4 + r) * 2, &half, 2);
+          put(&packed.region,
+              hone_packed_scale_offset(storage, N, K) + ((t * G + k / 64) * 4 + r) * 2, &half, 2);
         }
         put_code(&packed, storage, block, n, k, K, scale, random);
         continue;

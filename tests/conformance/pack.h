@@ -1,5 +1,5 @@
-// Weights and activation rows packed by plain C, from the layouts written in base/artefact.h, with the values they
-// stand for beside them. Independent of the compiler's own packers.
+// Weights and activation rows packed by plain C, from the layouts written in base/artefact.h, with
+// the values they stand for beside them. Independent of the compiler's own packers.
 #ifndef HONE_TESTS_CONFORMANCE_PACK_H
 #define HONE_TESTS_CONFORMANCE_PACK_H
 
@@ -7,8 +7,9 @@
 
 typedef struct packed {
   region_t region;
-  double *values;        // (N, K): what the codes mean; nf4: by the exact table
-  double *values_int8;   // (N, K): nf4 by its table rounded to 1/127, as the q8 path multiplies it; else = values
+  double *values;       // (N, K): what the codes mean; nf4: by the exact table
+  double *values_int8;  // (N, K): nf4 by its table rounded to 1/127, as the q8 path multiplies it;
+                        // else = values
 } packed_t;
 packed_t pack_weight(hone_storage_t storage, uint32_t N, uint32_t K, uint64_t *random);
 void packed_destroy(packed_t *packed);

@@ -127,14 +127,15 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-  static char *names[] = {"llama-bias",          "llama-f16",         "llama-gelu",
-                          "llama-gqa-tied-bf16", "llama-headdim",     "llama-mha-untied-f32",
-                          "llama-rope-linear",   "llama-rope-llama3", "llama-sharded",
-                          "mistral-window"};
+  static const char *const names[] = {"llama-bias",        "llama-f16",
+                                      "llama-gelu",        "llama-gqa-tied-bf16",
+                                      "llama-headdim",     "llama-mha-untied-f32",
+                                      "llama-rope-linear", "llama-rope-llama3",
+                                      "llama-sharded",     "mistral-window"};
   enum { COUNT = sizeof names / sizeof *names };
   struct CMUnitTest tests[COUNT];
   for (size_t i = 0; i < COUNT; i++)
     tests[i] = (struct CMUnitTest){
-        .name = names[i], .test_func = check_fixture, .initial_state = names[i]};
+        .name = names[i], .test_func = check_fixture, .initial_state = (void *)(uintptr_t)names[i]};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -199,9 +199,11 @@ def expect_json(name, lines):
     plain = Tokenizer.from_file(os.path.join(FIXTURES, name))
     plain.encode_special_tokens = True
     text = lambda line: line.decode("utf-8", errors="replace")
+    # tokenizers 0.23 prints a special token that is `normalized` and that its normalizer changes, others do not.
+    special = {i for i, token in parse.get_added_tokens_decoder().items() if token.special}
     write_expected(name, lines, lambda line: parse.encode(text(line), add_special_tokens=False).ids,
                    lambda line: plain.encode(text(line), add_special_tokens=False).ids,
-                   lambda ids: parse.decode(ids, skip_special_tokens=True))
+                   lambda ids: parse.decode([i for i in ids if i not in special], skip_special_tokens=True))
 
 
 def save(name, data):
@@ -221,14 +223,16 @@ def make_byte_level(texts):
                                                  pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     tok.decoder = decoders.ByteLevel()
     tok.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=1200, initial_alphabet=alphabet, show_progress=False))
+    # As in llama-3, a token that no merge reaches: found only because merges are ignored for whole words.
+    data = json.loads(tok.to_str())
+    data["model"]["vocab"]["Ġkeepers"] = len(data["model"]["vocab"])
+    tok = Tokenizer.from_str(json.dumps(data))
     tok.add_special_tokens(["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", AddedToken("<mask>", lstrip=True, special=True)])
     tok.add_tokens([AddedToken("<tool>", rstrip=True), AddedToken("[sep]", normalized=False), AddedToken("<|eot", normalized=False)])
     tok.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), processors.TemplateProcessing(
         single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A <|begin_of_text|> $B",
         special_tokens=[("<|begin_of_text|>", tok.token_to_id("<|begin_of_text|>"))])])
     data = json.loads(tok.to_str())
-    # As in llama-3, a token that no merge reaches: found only because merges are ignored for whole words.
-    data["model"]["vocab"]["Ġkeepers"] = max(max(data["model"]["vocab"].values()), *(t["id"] for t in data["added_tokens"])) + 1
     save("llama3.json", data)
 
     for name, prefix in (("gpt2.json", False), ("gpt2-prefix.json", True)):

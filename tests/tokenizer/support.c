@@ -67,9 +67,10 @@ loaded_t fixture_load(hone_arena_t *arena, const char *name) {
   hone_slice_t file = fixture_read(arena, hone_arena_format(arena, "fixtures/%s", name));
   hone_status_t status = {0};
   loaded_t loaded = {0};
-  bool fine = hone_text_ends(name, ".model")
-                  ? hone_tokenizer_import_model(name, file.data, file.bytes, VOCAB, &loaded.blob, &status)
-                  : hone_tokenizer_import_json(name, file.data, file.bytes, VOCAB, &loaded.blob, &status);
+  bool fine =
+      hone_text_ends(name, ".model")
+          ? hone_tokenizer_import_model(name, file.data, file.bytes, VOCAB, &loaded.blob, &status)
+          : hone_tokenizer_import_json(name, file.data, file.bytes, VOCAB, &loaded.blob, &status);
   assert_int_equal(fine, status.code == HONE_OK);
   open_blob(&loaded, &status);
   return loaded;
@@ -78,7 +79,8 @@ loaded_t fixture_load(hone_arena_t *arena, const char *name) {
 loaded_t json_load(const char *json) {
   hone_status_t status = {0};
   loaded_t loaded = {0};
-  bool fine = hone_tokenizer_import_json("t.json", json, strlen(json), VOCAB, &loaded.blob, &status);
+  bool fine =
+      hone_tokenizer_import_json("t.json", json, strlen(json), VOCAB, &loaded.blob, &status);
   assert_int_equal(fine, status.code == HONE_OK);
   open_blob(&loaded, &status);
   return loaded;
@@ -89,7 +91,8 @@ void loaded_deinit(loaded_t *loaded) {
   hone_buffer_deinit(&loaded->blob);
 }
 
-hone_token_ids_t encode(const loaded_t *loaded, hone_slice_t text, bool add_bos, bool parse_special) {
+hone_token_ids_t encode(const loaded_t *loaded, hone_slice_t text, bool add_bos,
+                        bool parse_special) {
   hone_status_t status = {0};
   hone_token_ids_t ids = {0};
   hone_encode_options_t options = {add_bos, parse_special};

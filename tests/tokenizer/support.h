@@ -1,4 +1,5 @@
-// What the tokenizer tests share: paths in the source tree, the corpus, fixtures as ready tokenizers.
+// What the tokenizer tests share: paths in the source tree, the corpus, fixtures as ready
+// tokenizers.
 #ifndef HONE_TESTS_TOKENIZER_SUPPORT_H
 #define HONE_TESTS_TOKENIZER_SUPPORT_H
 
@@ -25,7 +26,8 @@ loaded_t fixture_load(hone_arena_t *arena, const char *name);
 loaded_t json_load(const char *json);
 void loaded_deinit(loaded_t *loaded);
 
-hone_token_ids_t encode(const loaded_t *loaded, hone_slice_t text, bool add_bos, bool parse_special);
+hone_token_ids_t encode(const loaded_t *loaded, hone_slice_t text, bool add_bos,
+                        bool parse_special);
 // Feeds the ids one by one, checks that every chunk is UTF-8, and gives all of the text.
 hone_buffer_t decode(const loaded_t *loaded, const int32_t *ids, size_t count);
 

@@ -25,8 +25,8 @@ static uint32_t read_number(reader_t *reader) {
 }
 
 // Compares ids with the next `count` of the reader.
-static void check_ids(reader_t *reader, uint32_t count, const hone_token_ids_t *ids, const char *what,
-                      size_t line) {
+static void check_ids(reader_t *reader, uint32_t count, const hone_token_ids_t *ids,
+                      const char *what, size_t line) {
   for (size_t i = 0; i < count; i++) {
     int32_t expected = (int32_t)read_number(reader), got = i < ids->count ? ids->items[i] : -1;
     if (got == expected) continue;
@@ -37,7 +37,8 @@ static void check_ids(reader_t *reader, uint32_t count, const hone_token_ids_t *
   }
 }
 
-static void check_text(reader_t *reader, hone_slice_t line, const hone_buffer_t *text, size_t number) {
+static void check_text(reader_t *reader, hone_slice_t line, const hone_buffer_t *text,
+                       size_t number) {
   uint32_t size = read_number(reader);
   hone_slice_t expected = line;
   if (size > 0) {
@@ -46,8 +47,8 @@ static void check_text(reader_t *reader, hone_slice_t line, const hone_buffer_t 
     assert_true(reader->at <= reader->bytes);
   }
   if (!hone_slice_equal(expected, (hone_slice_t){text->data, text->bytes})) {
-    fail_msg("corpus.txt:%zu: decoded \"%s\", expected \"%.*s\"", number + 1, hone_buffer_cstr(text),
-             (int)expected.bytes, expected.data);
+    fail_msg("corpus.txt:%zu: decoded \"%s\", expected \"%.*s\"", number + 1,
+             hone_buffer_cstr(text), (int)expected.bytes, expected.data);
   }
 }
 
@@ -84,7 +85,8 @@ static void check_fixture(void **state) {
 }
 
 int main(void) {
-#define FIXTURE(name) {name, check_fixture, NULL, NULL, (void *)(uintptr_t)name}
+#define FIXTURE(name) \
+  { name, check_fixture, NULL, NULL, (void *)(uintptr_t)name }
   const struct CMUnitTest tests[] = {
       FIXTURE("stories260k.model"), FIXTURE("gutenberg3m.model"), FIXTURE("nfkc.model"),
       FIXTURE("llama3.json"),       FIXTURE("gpt2.json"),         FIXTURE("gpt2-prefix.json"),

@@ -1,23 +1,24 @@
-// Causal attention over the KV cache with online softmax (Milakov and Gimelshein, 2018; FlashAttention's recurrence),
-// for grouped queries and sliding windows. Keys come in blocks of `lanes`, aligned to multiples of `lanes`; keys outside
-// a token's range get weight exactly 0 and a block without any leaves the state as it was. So the decode form (one token,
-// state in registers) and the prefill form (a tile of tokens share each block, state on the stack) give the same bits.
+// Causal attention over the KV cache with online softmax (Milakov and Gimelshein, 2018;
+// FlashAttention's recurrence), for grouped queries and sliding windows. Keys come in blocks of
+// `lanes`, aligned to multiples of `lanes`; keys outside a token's range get weight exactly 0 and a
+// block without any leaves the state as it was. So the decode form (one token, state in registers)
+// and the prefill form (a tile of tokens share each block, state on the stack) give the same bits.
 //
 // State of a query: largest score so far (splat), sum of weights per lane, weighted sum of values.
-#include "codegen/cpu/kernels/kernels_internal.h"
+#include "codegen/cpu/kernels/kernels.h"
 
 enum { VALUE_LIMIT = HEAD_LIMIT / 8, STATE_LIMIT = 2 + VALUE_LIMIT };
 static const double masked_score = -1e30;  // finite, so that differences of two are 0 and not NaN
 
 typedef struct attend {
   kernel_t *k;
-  int D, vectors;            // head_dim; vectors of a padded head
-  int64_t cache_bytes;       // a key's row in the cache
+  int D, vectors;       // head_dim; vectors of a padded head
+  int64_t cache_bytes;  // a key's row in the cache
   int64_t qkv_bytes, out_bytes;
   ir_value_t qkv, keys, values, out, position, capacity, M;
-  ir_value_t total;          // keys in the cache, this step's included
-  ir_value_t whole;          // total rounded down to whole blocks
-  ir_value_t block;          // keys in a block, i64
+  ir_value_t total;                   // keys in the cache, this step's included
+  ir_value_t whole;                   // total rounded down to whole blocks
+  ir_value_t block;                   // keys in a block, i64
   ir_value_t head_keys, head_values;  // of the unit's kv head
 } attend_t;
 
@@ -36,7 +37,8 @@ static ir_value_t load_cache(attend_t *a, ir_value_t row, int vector) {
   return math_half(k, halves);
 }
 
-// Row of key `start + j`. At the cache's end (`bounded`) later keys read the last one again; their weight is 0.
+// Row of key `start + j`. At the cache's end (`bounded`) later keys read the last one again; their
+// weight is 0.
 static ir_value_t cache_row(attend_t *a, ir_value_t head, ir_value_t start, int j, bool bounded) {
   kernel_t *k = a->k;
   if (!bounded) {
@@ -56,7 +58,8 @@ static ir_value_t scores(attend_t *a, const query_t *query, ir_value_t start, bo
     ir_value_t row = cache_row(a, a->head_keys, start, j, bounded);
     for (int d = 0; d < a->vectors; d++) {
       ir_value_t key = load_cache(a, row, d);
-      dots[j] = d ? ir_op(k->b, fma, query->q[d], key, dots[j]) : ir_op(k->b, mulf, query->q[d], key);
+      dots[j] =
+          d ? ir_op(k->b, fma, query->q[d], key, dots[j]) : ir_op(k->b, mulf, query->q[d], key);
     }
   }
   return math_sums(k, dots, k->lanes);
@@ -82,7 +85,8 @@ static ir_value_t visible(attend_t *a, const query_t *query, ir_value_t start) {
 }
 
 // One block of keys into the state.
-static void attend_block(attend_t *a, const query_t *query, ir_value_t start, bool bounded, ir_value_t *state) {
+static void attend_block(attend_t *a, const query_t *query, ir_value_t start, bool bounded,
+                         ir_value_t *state) {
   kernel_t *k = a->k;
   ir_builder_t *b = k->b;
   ir_value_t raw = scores(a, query, start, bounded);
@@ -130,7 +134,8 @@ static void load_query(attend_t *a, ir_value_t m, ir_value_t head, query_t *quer
     float factors[16];
     int valid = a->D - d * k->lanes;
     ir_value_t at = ir_advance(b, from, (int64_t)d * k->lanes * 4);
-    ir_value_t q = ir_load(b, k->reals, at, 0);  // k and v follow q in the row: reading on stays inside it
+    ir_value_t q =
+        ir_load(b, k->reals, at, 0);  // k and v follow q in the row: reading on stays inside it
     if (valid < k->lanes) {
       for (int i = 0; i < 16; i++) factors[i] = i < valid ? 1.0f : 0.0f;
       ir_value_t mask = ir_floats(b, (size_t)k->lanes, factors);
@@ -149,7 +154,8 @@ static void initial_state(attend_t *a, ir_value_t *state) {
   for (int i = 0; i <= a->vectors; i++) state[1 + i] = ir_real(k->b, k->reals, 0.0);
 }
 
-// out[m][head] = weighted values / sum of weights; exactly head_dim floats, for the next head is another unit's.
+// out[m][head] = weighted values / sum of weights; exactly head_dim floats, for the next head is
+// another unit's.
 static void store_result(attend_t *a, ir_value_t m, ir_value_t head, const ir_value_t *state) {
   kernel_t *k = a->k;
   ir_builder_t *b = k->b;
@@ -179,7 +185,7 @@ static void store_pads(attend_t *a, ir_value_t m, ir_value_t kv_head) {
   if (used == a->out_bytes) return;
   ir_value_t last = ir_i64(k->b, (int64_t)k->spec->kv_heads - 1);
   ir_value_t is_last = ir_op(k->b, eq, kv_head, last);
-  IR_IF(k->b, is_last) {
+  IR_IF (k->b, is_last) {
     ir_value_t row = kernel_at(k, a->out, m, a->out_bytes);
     ir_value_t pad = ir_advance(k->b, row, used);
     zero_bytes(k, pad, a->out_bytes - used);
@@ -203,9 +209,13 @@ static void decode_head(attend_t *a, ir_value_t m, ir_value_t head) {
   ir_value_t low = first_block(a, query.first);
   ir_value_t need = kernel_plus(k, query.last, 1);
   ir_value_t high = ir_op(b, minsi, need, a->whole);
-  IR_FOR_CARRY(b, start, low, high, a->block, state, count) { attend_block(a, &query, start, false, state); }
+  IR_FOR_CARRY (b, start, low, high, a->block, state, count) {
+    attend_block(a, &query, start, false, state);
+  }
   ir_value_t partial = ir_op(b, sgt, need, a->whole);
-  IR_IF_CARRY(b, partial, state, count) { attend_block(a, &query, a->whole, true, state); }
+  IR_IF_CARRY (b, partial, state, count) {
+    attend_block(a, &query, a->whole, true, state);
+  }
   store_result(a, m, head, state);
 }
 
@@ -242,14 +252,14 @@ static void load_state(attend_t *a, ir_value_t at, ir_value_t *state) {
 static void prefill_block(attend_t *a, const tile_t *tile, ir_value_t start, bool bounded) {
   kernel_t *k = a->k;
   ir_builder_t *b = k->b;
-  IR_FOR(b, m, tile->from, tile->to, k->one) {
+  IR_FOR (b, m, tile->from, tile->to, k->one) {
     query_t query;
     range_of(a, m, &query);
     ir_value_t next = ir_op(b, addi, start, a->block);
     ir_value_t starts = ir_op(b, sge, query.last, start);
     ir_value_t ends = ir_op(b, slt, query.first, next);
     ir_value_t some = ir_op(b, andi, starts, ends);
-    IR_IF(b, some) {
+    IR_IF (b, some) {
       ir_value_t state[STATE_LIMIT];
       ir_value_t at = state_of(a, tile, m);
       load_query(a, m, tile->head, &query);
@@ -263,7 +273,7 @@ static void prefill_block(attend_t *a, const tile_t *tile, ir_value_t start, boo
 static void prefill_head(attend_t *a, const tile_t *tile) {
   kernel_t *k = a->k;
   ir_builder_t *b = k->b;
-  IR_FOR(b, m, tile->from, tile->to, k->one) {
+  IR_FOR (b, m, tile->from, tile->to, k->one) {
     ir_value_t state[STATE_LIMIT];
     initial_state(a, state);
     ir_value_t at = state_of(a, tile, m);
@@ -276,10 +286,14 @@ static void prefill_head(attend_t *a, const tile_t *tile) {
   ir_value_t low = first_block(a, first.first);
   ir_value_t need = kernel_plus(k, last.last, 1);
   ir_value_t high = ir_op(b, minsi, need, a->whole);
-  IR_FOR(b, start, low, high, a->block) { prefill_block(a, tile, start, false); }
+  IR_FOR (b, start, low, high, a->block) {
+    prefill_block(a, tile, start, false);
+  }
   ir_value_t partial = ir_op(b, sgt, need, a->whole);
-  IR_IF(b, partial) { prefill_block(a, tile, a->whole, true); }
-  IR_FOR(b, m, tile->from, tile->to, k->one) {
+  IR_IF (b, partial) {
+    prefill_block(a, tile, a->whole, true);
+  }
+  IR_FOR (b, m, tile->from, tile->to, k->one) {
     ir_value_t state[STATE_LIMIT];
     ir_value_t at = state_of(a, tile, m);
     load_state(a, at, state);
@@ -328,7 +342,7 @@ void emit_attend(kernel_t *k) {
   ir_value_t tiles_up = kernel_plus(k, a.M, tokens - 1);
   ir_value_t tiles = ir_op(b, divui, tiles_up, size);
   ir_value_t share = ir_i64(b, spec->heads / spec->kv_heads);
-  IR_FOR(b, unit, k->begin, k->end, k->one) {
+  IR_FOR (b, unit, k->begin, k->end, k->one) {
     ir_value_t kv_head = ir_op(b, divui, unit, tiles);
     ir_value_t index = ir_op(b, remui, unit, tiles);
     ir_value_t first_head = ir_op(b, muli, kv_head, share);
@@ -337,11 +351,15 @@ void emit_attend(kernel_t *k) {
     tile.from = ir_op(b, muli, index, size);
     ir_value_t next = ir_op(b, addi, tile.from, size);
     tile.to = ir_op(b, minsi, next, a.M);
-    IR_FOR(b, head, first_head, end_head, k->one) {
+    IR_FOR (b, head, first_head, end_head, k->one) {
       tile.head = head;
-      if (prefill) prefill_head(&a, &tile);
-      else decode_head(&a, tile.from, head);
+      if (prefill)
+        prefill_head(&a, &tile);
+      else
+        decode_head(&a, tile.from, head);
     }
-    IR_FOR(b, m, tile.from, tile.to, k->one) { store_pads(&a, m, kv_head); }
+    IR_FOR (b, m, tile.from, tile.to, k->one) {
+      store_pads(&a, m, kv_head);
+    }
   }
 }

@@ -1,5 +1,5 @@
 // embed: rows of a packed (V, K) weight, as f32, by token id.
-#include "codegen/cpu/kernels/kernels_internal.h"
+#include "codegen/cpu/kernels/kernels.h"
 
 void emit_embed(kernel_t *k) {
   ir_builder_t *b = k->b;
@@ -9,7 +9,7 @@ void emit_embed(kernel_t *k) {
   ir_value_t ids = kernel_pointer(k, 0), weight = kernel_pointer(k, 1), out = kernel_pointer(k, 2);
   ir_value_t plane = ir_advance(b, weight, layout.scaled ? layout.scale_offset : 0);
   ir_value_t groups = ir_i64(b, layout.groups), rows = ir_i64(b, HONE_TILE_ROWS);
-  IR_FOR(b, m, k->begin, k->end, k->one) {
+  IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t id_at = kernel_at(k, ids, m, 4);
     ir_value_t id = ir_load(b, k->i32, id_at, 0);
     ir_value_t n = ir_cast(b, extui, k->i64, id);
@@ -20,7 +20,7 @@ void emit_embed(kernel_t *k) {
     ir_value_t tile_scales = kernel_at(k, plane, tile, layout.scale_tile_bytes);
     ir_value_t scales = kernel_at(k, tile_scales, lane, 2);
     ir_value_t to = kernel_at(k, out, m, (int64_t)hone_row_bytes(HONE_F32, spec->K));
-    IR_FOR(b, g, k->zero, groups, k->one) {
+    IR_FOR (b, g, k->zero, groups, k->one) {
       ir_value_t row = kernel_at(k, codes, g, layout.group_bytes), scale = {0};
       if (layout.scaled) {
         ir_value_t at = kernel_at(k, scales, g, HONE_TILE_ROWS * 2);

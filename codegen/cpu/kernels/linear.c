@@ -1,14 +1,18 @@
-// gemv and gemm: out = epilogue(x W^T), for every packed weight format, with f32 or q8 activation rows.
+// gemv and gemm: out = epilogue(x W^T), for every packed weight format, with f32 or q8 activation
+// rows.
 //
-// A unit is a tile of 4 weight rows. For a block of T tokens it keeps 4 T vector accumulators; the lanes of accumulator
-// (r, t) are partial sums over k, added up by a fixed tree at the end. Whatever T is, an output sees the same operations
-// in the same order, so gemv, gemm and any split of tiles or tokens give the same bits.
+// A unit is a tile of 4 weight rows. For a block of T tokens it keeps 4 T vector accumulators; the
+// lanes of accumulator (r, t) are partial sums over k, added up by a fixed tree at the end.
+// Whatever T is, an output sees the same operations in the same order, so gemv, gemm and any split
+// of tiles or tokens give the same bits.
 //
 // f32 rows:  acc += (code -> f32, times scale) * x, 64 elements of k per group.
-// q8 rows:   acc += f32(integer dot product of the group) * (weight scale * row scale). AVX2 multiplies |w| with x
-//            carrying w's sign (vpmaddubsw wants one unsigned factor; |w| <= 127 keeps its 16-bit sums exact). VNNI
-//            multiplies w + 128 with x and starts from -128 * (sum of the row's group), which the row brings along.
-#include "codegen/cpu/kernels/kernels_internal.h"
+// q8 rows:   acc += f32(integer dot product of the group) * (weight scale * row scale). AVX2
+// multiplies |w| with x
+//            carrying w's sign (vpmaddubsw wants one unsigned factor; |w| <= 127 keeps its 16-bit
+//            sums exact). VNNI multiplies w + 128 with x and starts from -128 * (sum of the row's
+//            group), which the row brings along.
+#include "codegen/cpu/kernels/kernels.h"
 
 enum { ROWS = HONE_TILE_ROWS, CHUNK_BYTES = 192 * 1024, CHUNK_LIMIT = 64 };
 
@@ -46,7 +50,8 @@ static void accumulate_reals(linear_t *l, const group_t *g, ir_value_t *acc, int
     }
     for (int r = 0; r < ROWS; r++) {
       ir_value_t w = weight_reals(k, &l->layout, &tables[r], row[r], v, scale[r]);
-      for (int t = 0; t < tokens; t++) acc[r * tokens + t] = ir_op(k->b, fma, w, x[t], acc[r * tokens + t]);
+      for (int t = 0; t < tokens; t++)
+        acc[r * tokens + t] = ir_op(k->b, fma, w, x[t], acc[r * tokens + t]);
     }
   }
 }
@@ -98,7 +103,8 @@ static void codes_avx2(linear_t *l, ir_value_t row, ir_value_t out[2]) {
 }
 
 // Integer dot product of signed codes w with x, as 8 lanes of i32.
-static ir_value_t dot_avx2(kernel_t *k, const ir_value_t w[2], const ir_value_t size[2], const ir_value_t x[2]) {
+static ir_value_t dot_avx2(kernel_t *k, const ir_value_t w[2], const ir_value_t size[2],
+                           const ir_value_t x[2]) {
   ir_builder_t *b = k->b;
   ir_type_t bytes = ir_vector(b, IR_I8, 32), shorts = ir_vector(b, IR_I16, 16);
   ir_value_t unit = ir_int(b, shorts, 1), part[2];
@@ -128,10 +134,6 @@ static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int
   ir_value_t x[TOKENS_LIMIT][2], scale[TOKENS_LIMIT], start[TOKENS_LIMIT];
   for (int t = 0; t < tokens; t++) {
     ir_value_t row_scale = ir_load(b, k->real, g->row_scale[t], 0);
-    if (l->layout.storage == HONE_NF4) {  // its int8 table is 127 times the real one
-      ir_value_t unit = ir_real(b, k->real, 1.0 / 127);
-      row_scale = ir_op(b, mulf, row_scale, unit);
-    }
     ir_value_t spread = ir_cast(b, broadcast, four, row_scale);
     scale[t] = ir_op(b, mulf, scales, spread);
     x[t][0] = ir_load(b, bytes, g->row[t], 0);
@@ -151,8 +153,9 @@ static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int
       for (int h = 0; h < 2; h++) size[h] = ir_op(b, abs, w[h]);
     }
     for (int t = 0; t < tokens; t++) {
-      ir_value_t dot = vnni ? ir_intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", k->words, start[t], w[0], x[t][0])
-                            : dot_avx2(k, w, size, x[t]);
+      ir_value_t dot =
+          vnni ? ir_intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", k->words, start[t], w[0], x[t][0])
+               : dot_avx2(k, w, size, x[t]);
       ir_value_t real = ir_cast(b, sitofp, k->reals, dot);
       ir_value_t factor = math_lane_splat(k, scale[t], r);
       acc[r * tokens + t] = ir_op(b, fma, real, factor, acc[r * tokens + t]);
@@ -188,12 +191,13 @@ static void finish(linear_t *l, ir_value_t y, ir_value_t tile, ir_value_t m) {
   ir_value_t row = kernel_at(k, l->out, m, l->out_bytes);
   ir_value_t at = kernel_at(k, row, tile, width * 4);
   ir_store(b, y, at, 0);
-  // With glu the padded width of out can be larger than half the padded N: the last tile's unit writes those pads.
+  // With glu the padded width of out can be larger than half the padded N: the last tile's unit
+  // writes those pads.
   int64_t written = l->layout.tiles * width * 4;
   if (written < l->out_bytes) {
     ir_value_t last = ir_i64(b, l->layout.tiles - 1);
     ir_value_t is_last = ir_op(b, eq, tile, last);
-    IR_IF(b, is_last) {
+    IR_IF (b, is_last) {
       ir_value_t pad = ir_advance(b, row, written);
       zero_bytes(k, pad, l->out_bytes - written);
     }
@@ -220,7 +224,7 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   int64_t unroll = k->spec->unroll ? k->spec->unroll : 1;
   while (layout->groups % unroll != 0) unroll--;
   ir_value_t groups = ir_i64(b, layout->groups), step = ir_i64(b, unroll);
-  IR_FOR_CARRY(b, first, k->zero, groups, step, acc, (size_t)(ROWS * tokens)) {
+  IR_FOR_CARRY (b, first, k->zero, groups, step, acc, (size_t)(ROWS * tokens)) {
     for (int64_t u = 0; u < unroll; u++) {
       group_t g = {0};
       ir_value_t index = kernel_plus(k, first, u);
@@ -233,8 +237,10 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
         g.row_scale[t] = at.scales;
         g.row_sum[t] = at.sums;
       }
-      if (q8) accumulate_codes(l, &g, acc, tokens);
-      else accumulate_reals(l, &g, acc, tokens);
+      if (q8)
+        accumulate_codes(l, &g, acc, tokens);
+      else
+        accumulate_reals(l, &g, acc, tokens);
     }
   }
   for (int t = 0; t < tokens; t++) {
@@ -249,7 +255,8 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   }
 }
 
-// Tokens in blocks of `tokens`, then of smaller sizes, over a chunk of tiles that stays in the L2 cache meanwhile.
+// Tokens in blocks of `tokens`, then of smaller sizes, over a chunk of tiles that stays in the L2
+// cache meanwhile.
 static void emit_chunk(linear_t *l, ir_value_t first, ir_value_t last, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
@@ -260,8 +267,10 @@ static void emit_chunk(linear_t *l, ir_value_t first, ir_value_t last, int token
     ir_value_t blocks = ir_op(b, divui, rest, size);
     ir_value_t covered = ir_op(b, muli, blocks, size);
     ir_value_t to = ir_op(b, addi, from, covered);
-    IR_FOR(b, m, from, to, size) {
-      IR_FOR(b, tile, first, last, k->one) { emit_tile(l, tile, m, block); }
+    IR_FOR (b, m, from, to, size) {
+      IR_FOR (b, tile, first, last, k->one) {
+        emit_tile(l, tile, m, block);
+      }
     }
     from = to;
   }
@@ -283,18 +292,21 @@ void emit_linear(kernel_t *k) {
 
   if (spec->family == HONE_FAMILY_GEMV) {
     ir_value_t M = kernel_M(k);
-    IR_FOR(b, tile, k->begin, k->end, k->one) {
-      IR_FOR(b, m, k->zero, M, k->one) { emit_tile(&l, tile, m, 1); }
+    IR_FOR (b, tile, k->begin, k->end, k->one) {
+      IR_FOR (b, m, k->zero, M, k->one) {
+        emit_tile(&l, tile, m, 1);
+      }
     }
     return;
   }
   int limit = (int)(q8 ? k->isa->tokens_q8 : k->isa->tokens_f32);
   int tokens = spec->tokens && (int)spec->tokens < limit ? (int)spec->tokens : limit;
-  int64_t chunk = CHUNK_BYTES / (l.layout.tile_bytes + (l.layout.scaled ? l.layout.scale_tile_bytes : 0));
+  int64_t chunk =
+      CHUNK_BYTES / (l.layout.tile_bytes + (l.layout.scaled ? l.layout.scale_tile_bytes : 0));
   if (chunk < 1) chunk = 1;
   if (chunk > CHUNK_LIMIT) chunk = CHUNK_LIMIT;
   ir_value_t step = ir_i64(b, chunk);
-  IR_FOR(b, first, k->begin, k->end, step) {
+  IR_FOR (b, first, k->begin, k->end, step) {
     ir_value_t next = ir_op(b, addi, first, step);
     ir_value_t last = ir_op(b, minsi, next, k->end);
     emit_chunk(&l, first, last, tokens);

@@ -1,14 +1,17 @@
-// Vector arithmetic the families share: exp, activations, conversions, reductions by fixed trees. No memory but pieces.
+// Vector arithmetic the families share: exp, activations, conversions, reductions by fixed trees.
+// No memory but pieces.
 //
-// Nothing here carries fast-math flags, so LLVM keeps the order of every rounding: gemv and gemm, and any split of the
-// work, give the same bits.
+// Nothing here carries fast-math flags, so LLVM keeps the order of every rounding: gemv and gemm,
+// and any split of the work, give the same bits.
 #include <mlir-c/BuiltinTypes.h>
 
-#include "codegen/cpu/kernels/kernels_internal.h"
+#include "codegen/cpu/kernels/kernels.h"
 
 static ir_type_t type_of(ir_value_t x) { return x.ptr ? mlirValueGetType(x) : (ir_type_t){0}; }
 
-static int lanes_of(ir_value_t x) { return x.ptr ? (int)mlirShapedTypeGetDimSize(mlirValueGetType(x), 0) : 1; }
+static int lanes_of(ir_value_t x) {
+  return x.ptr ? (int)mlirShapedTypeGetDimSize(mlirValueGetType(x), 0) : 1;
+}
 
 static ir_value_t real_like(kernel_t *k, ir_value_t x, double value) {
   return x.ptr ? ir_real(k->b, type_of(x), value) : x;
@@ -19,11 +22,11 @@ ir_value_t math_max(kernel_t *k, ir_value_t x, ir_value_t y) {
   return ir_op(k->b, select, greater, x, y);
 }
 
-// exp by range reduction, x = n ln 2 + r, and a polynomial on |r| <= ln 2 / 2 (coefficients: Cephes expf, Moshier).
-// n is found by adding 1.5 * 2^23, which leaves it in the low bits of the sum.
+// exp by range reduction, x = n ln 2 + r, and a polynomial on |r| <= ln 2 / 2 (coefficients: Cephes
+// expf, Moshier). n is found by adding 1.5 * 2^23, which leaves it in the low bits of the sum.
 ir_value_t math_exp(kernel_t *k, ir_value_t x) {
-  static const double coefficients[] = {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
-                                        5.0000001201e-1};
+  static const double coefficients[] = {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
+                                        1.6666665459e-1, 5.0000001201e-1};
   const double low = -87.33, high = 88.37, magic = 12582912.0;
   ir_builder_t *b = k->b;
   ir_value_t lowest = real_like(k, x, low);
@@ -64,8 +67,8 @@ ir_value_t math_exp(kernel_t *k, ir_value_t x) {
   return ir_op(b, select, below, nothing, result);
 }
 
-// x / (1 + exp(-z)): silu for z = x; the tanh form of gelu for z = 2 sqrt(2 / pi) (x + 0.044715 x^3), since
-// (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)).
+// x / (1 + exp(-z)): silu for z = x; the tanh form of gelu for z = 2 sqrt(2 / pi) (x + 0.044715
+// x^3), since (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)).
 ir_value_t math_activation(kernel_t *k, hone_activation_t activation, ir_value_t x) {
   ir_builder_t *b = k->b;
   if (activation == HONE_ACTIVATION_NONE) return x;
@@ -99,7 +102,9 @@ ir_value_t math_bfloat(kernel_t *k, ir_value_t shorts) {
   return ir_cast(b, recast, ir_vector(b, IR_REAL32, lanes_of(shorts)), shifted);
 }
 
-ir_value_t math_splat(kernel_t *k, ir_value_t scalar) { return ir_cast(k->b, broadcast, k->reals, scalar); }
+ir_value_t math_splat(kernel_t *k, ir_value_t scalar) {
+  return ir_cast(k->b, broadcast, k->reals, scalar);
+}
 
 ir_value_t math_lane_splat(kernel_t *k, ir_value_t vector, int64_t lane) {
   int64_t lanes[16];
@@ -108,7 +113,8 @@ ir_value_t math_lane_splat(kernel_t *k, ir_value_t vector, int64_t lane) {
 }
 
 // The lower (part 0) or upper (part 1) half of every block of `block` lanes of x, then of y.
-static ir_value_t half_blocks(kernel_t *k, ir_value_t x, ir_value_t y, int block, int part, bool both) {
+static ir_value_t half_blocks(kernel_t *k, ir_value_t x, ir_value_t y, int block, int part,
+                              bool both) {
   int64_t lanes[32];
   size_t count = 0;
   int width = lanes_of(x);
@@ -123,7 +129,8 @@ ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count) {
   for (int i = 0; i < count; i++) level[i] = vectors[i];
   int block = lanes_of(vectors[0]);
   for (int rest = count; block > 1; block /= 2) {
-    bool both = rest > 1;  // two vectors in, one of the same width out; at the end one in, half as wide out
+    bool both =
+        rest > 1;  // two vectors in, one of the same width out; at the end one in, half as wide out
     for (int i = 0; i < (both ? rest / 2 : 1); i++) {
       ir_value_t x = both ? level[2 * i] : level[0];
       ir_value_t y = both ? level[2 * i + 1] : level[0];
@@ -160,7 +167,8 @@ int piece_width(const kernel_t *k, int rest) {
 ir_type_t piece_type(const kernel_t *k, int width) { return ir_vector(k->b, IR_REAL32, width); }
 
 void piece_store(kernel_t *k, ir_value_t value, ir_value_t pointer, hone_storage_t storage) {
-  if (storage == HONE_F16) value = ir_cast(k->b, truncf, ir_vector(k->b, IR_F16, lanes_of(value)), value);
+  if (storage == HONE_F16)
+    value = ir_cast(k->b, truncf, ir_vector(k->b, IR_F16, lanes_of(value)), value);
   ir_store(k->b, value, pointer, 0);
 }
 

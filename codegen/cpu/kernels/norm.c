@@ -1,5 +1,6 @@
-// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019), rows of f32 to f32 or q8.
-#include "codegen/cpu/kernels/kernels_internal.h"
+// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019), rows of f32 to f32
+// or q8.
+#include "codegen/cpu/kernels/kernels.h"
 
 // 1 / sqrt(mean + epsilon) of a row, as a splat. The pads are zero, so whole groups are summed.
 static ir_value_t inverse_root(kernel_t *k, ir_value_t row, ir_value_t groups) {
@@ -8,7 +9,7 @@ static ir_value_t inverse_root(kernel_t *k, ir_value_t row, ir_value_t groups) {
   int count = HONE_GROUP / k->lanes;
   ir_value_t nothing = ir_real(b, k->reals, 0.0);
   for (int v = 0; v < count; v++) acc[v] = nothing;
-  IR_FOR_CARRY(b, g, k->zero, groups, k->one, acc, (size_t)count) {
+  IR_FOR_CARRY (b, g, k->zero, groups, k->one, acc, (size_t)count) {
     ir_value_t from = kernel_at(k, row, g, HONE_GROUP * 4);
     for (int v = 0; v < count; v++) {
       ir_value_t at = ir_advance(b, from, (int64_t)v * k->lanes * 4);
@@ -36,11 +37,11 @@ void emit_norm(kernel_t *k) {
   bool q8 = spec->output == HONE_Q8;
   ir_value_t x = kernel_pointer(k, 0), gain = kernel_pointer(k, 1), out = kernel_pointer(k, 2);
   ir_value_t groups = ir_i64(b, (int64_t)hone_padded(spec->K) / HONE_GROUP);
-  IR_FOR(b, m, k->begin, k->end, k->one) {
+  IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t row = kernel_at(k, x, m, (int64_t)hone_row_bytes(HONE_F32, spec->K));
     ir_value_t to = kernel_at(k, out, m, (int64_t)hone_row_bytes(spec->output, spec->K));
     ir_value_t inverse = inverse_root(k, row, groups);
-    IR_FOR(b, g, k->zero, groups, k->one) {
+    IR_FOR (b, g, k->zero, groups, k->one) {
       ir_value_t y[GROUP_VECTORS_LIMIT];
       ir_value_t from = kernel_at(k, row, g, HONE_GROUP * 4);
       ir_value_t gains = kernel_at(k, gain, g, HONE_GROUP * 4);

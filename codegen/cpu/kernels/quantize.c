@@ -1,5 +1,6 @@
-// f32 rows to q8 rows: per group of 64, scale = max|x| / 127, codes rounded to nearest even, and the codes' sum.
-#include "codegen/cpu/kernels/kernels_internal.h"
+// f32 rows to q8 rows: per group of 64, scale = max|x| / 127, codes rounded to nearest even, and
+// the codes' sum.
+#include "codegen/cpu/kernels/kernels.h"
 
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {
   int64_t Kp = (int64_t)hone_padded(k->spec->K);
@@ -57,10 +58,11 @@ void emit_quantize(kernel_t *k) {
   int64_t groups = (int64_t)hone_padded(k->spec->K) / HONE_GROUP;
   ir_value_t x = kernel_pointer(k, 0), out = kernel_pointer(k, 1);
   ir_value_t per_row = ir_i64(b, groups), last = ir_i64(b, groups - 1);
-  IR_FOR(b, unit, k->begin, k->end, k->one) {
+  IR_FOR (b, unit, k->begin, k->end, k->one) {
     ir_value_t m = ir_op(b, divui, unit, per_row);
     ir_value_t group = ir_op(b, remui, unit, per_row);
-    ir_value_t from = kernel_at(k, x, unit, HONE_GROUP * 4);  // f32 rows are whole groups, one after the other
+    ir_value_t from =
+        kernel_at(k, x, unit, HONE_GROUP * 4);  // f32 rows are whole groups, one after the other
     ir_value_t row = kernel_at(k, out, m, (int64_t)hone_row_bytes(HONE_Q8, k->spec->K));
     ir_value_t vectors[GROUP_VECTORS_LIMIT];
     for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
@@ -70,6 +72,8 @@ void emit_quantize(kernel_t *k) {
     quantized_row_t to = quantized_row_at(k, row, group);
     quantize_group(k, vectors, &to);
     ir_value_t is_last = ir_op(b, eq, group, last);
-    IR_IF(b, is_last) { quantize_pad(k, row); }
+    IR_IF (b, is_last) {
+      quantize_pad(k, row);
+    }
   }
 }

@@ -1,11 +1,11 @@
-// rope_kv: rotary position embedding (Su et al., RoFormer, 2021; rotate-half form) of q in place and of k into the key
-// cache, and v into the value cache. A row of `rope` is cos of the head_dim / 2 pairs, then their sin; rows are
-// head_dim floats apart.
-#include "codegen/cpu/kernels/kernels_internal.h"
+// rope_kv: rotary position embedding (Su et al., RoFormer, 2021; rotate-half form) of q in place
+// and of k into the key cache, and v into the value cache. A row of `rope` is cos of the head_dim /
+// 2 pairs, then their sin; rows are head_dim floats apart.
+#include "codegen/cpu/kernels/kernels.h"
 
 typedef struct heads {
-  ir_value_t from;       // f32 head in the qkv row
-  ir_value_t to;         // where it goes
+  ir_value_t from;  // f32 head in the qkv row
+  ir_value_t to;    // where it goes
   hone_storage_t storage;
 } heads_t;
 
@@ -56,22 +56,23 @@ void emit_rope(kernel_t *k) {
   const hone_kernel_spec_t *spec = k->spec;
   int64_t D = spec->head_dim, item = spec->cache == HONE_F16 ? 2 : 4;
   int64_t cache_bytes = hone_head_padded(spec->head_dim) * item;
-  int64_t row_bytes = (int64_t)hone_row_bytes(HONE_F32, (spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim);
+  int64_t row_bytes = (int64_t)hone_row_bytes(
+      HONE_F32, (spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim);
   ir_value_t qkv = kernel_pointer(k, 0), rope = kernel_pointer(k, 1);
   ir_value_t keys = kernel_pointer(k, 2), values = kernel_pointer(k, 3);
   ir_value_t position = kernel_position(k), capacity = kernel_capacity(k);
   ir_value_t heads = ir_i64(b, spec->heads), kv_heads = ir_i64(b, spec->kv_heads);
-  IR_FOR(b, m, k->begin, k->end, k->one) {
+  IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t row = kernel_at(k, qkv, m, row_bytes);
     ir_value_t angles = kernel_at(k, rope, m, D * 4);
     ir_value_t k_row = ir_advance(b, row, spec->heads * D * 4);
     ir_value_t v_row = ir_advance(b, row, (spec->heads + spec->kv_heads) * D * 4);
     ir_value_t slot = ir_op(b, addi, position, m);
-    IR_FOR(b, h, k->zero, heads, k->one) {
+    IR_FOR (b, h, k->zero, heads, k->one) {
       ir_value_t head = kernel_at(k, row, h, D * 4);
       rotate(k, &(heads_t){head, head, HONE_F32}, angles);
     }
-    IR_FOR(b, h, k->zero, kv_heads, k->one) {
+    IR_FOR (b, h, k->zero, kv_heads, k->one) {
       ir_value_t base = ir_op(b, muli, h, capacity);
       ir_value_t index = ir_op(b, addi, base, slot);
       ir_value_t key = kernel_at(k, k_row, h, D * 4);

@@ -1,7 +1,8 @@
-// argmax and softmax over the vocabulary. Only the first K columns of a row count; the pads are not read as logits.
+// argmax and softmax over the vocabulary. Only the first K columns of a row count; the pads are not
+// read as logits.
 #include <math.h>
 
-#include "codegen/cpu/kernels/kernels_internal.h"
+#include "codegen/cpu/kernels/kernels.h"
 
 // Vector `v` lanes of the last, partly filled vector: lanes past K become `fill`.
 static ir_value_t mask_tail(kernel_t *k, ir_value_t x, int64_t valid, double fill) {
@@ -14,15 +15,17 @@ static ir_value_t mask_tail(kernel_t *k, ir_value_t x, int64_t valid, double fil
   return ir_op(k->b, select, inside, x, filler);
 }
 
-// What happens to each vector of a row: `state` is loop-carried, `offset` the vector's byte offset (i64).
+// What happens to each vector of a row: `state` is loop-carried, `offset` the vector's byte offset
+// (i64).
 typedef void step_fn(kernel_t *k, ir_value_t x, ir_value_t offset, ir_value_t *state);
 
-static void walk(kernel_t *k, ir_value_t row, double fill, step_fn *step, ir_value_t *state, size_t count) {
+static void walk(kernel_t *k, ir_value_t row, double fill, step_fn *step, ir_value_t *state,
+                 size_t count) {
   ir_builder_t *b = k->b;
   int64_t bytes = (int64_t)k->lanes * 4, K = k->spec->K;
   int64_t whole = K / k->lanes * bytes;
   ir_value_t end = ir_i64(b, whole), by = ir_i64(b, bytes);
-  IR_FOR_CARRY(b, offset, k->zero, end, by, state, count) {
+  IR_FOR_CARRY (b, offset, k->zero, end, by, state, count) {
     ir_value_t at = ir_offset(b, row, offset);
     ir_value_t x = ir_load(b, k->reals, at, 0);
     step(k, x, offset, state);
@@ -53,7 +56,7 @@ static void step_argmax(kernel_t *k, ir_value_t x, ir_value_t offset, ir_value_t
 void emit_argmax(kernel_t *k) {
   ir_builder_t *b = k->b;
   ir_value_t logits = kernel_pointer(k, 0), out = kernel_pointer(k, 1);
-  IR_FOR(b, m, k->begin, k->end, k->one) {
+  IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t row = kernel_at(k, logits, m, (int64_t)hone_row_bytes(HONE_F32, k->spec->K));
     ir_value_t state[2];
     state[0] = ir_real(b, k->reals, -INFINITY);
@@ -94,7 +97,7 @@ void emit_softmax(kernel_t *k) {
   ir_value_t logits = kernel_pointer(k, 0), out = kernel_pointer(k, 1);
   ir_value_t factor = kernel_scalar(k);
   ir_value_t factors = math_splat(k, factor);
-  IR_FOR(b, m, k->begin, k->end, k->one) {
+  IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t row = kernel_at(k, logits, m, row_bytes);
     ir_value_t to = kernel_at(k, out, m, row_bytes);
     ir_value_t state[4];
@@ -110,7 +113,7 @@ void emit_softmax(kernel_t *k) {
     ir_value_t total = math_sum(k, state[0]);
     ir_value_t totals = math_splat(k, total);
     ir_value_t end = ir_i64(b, used), by = ir_i64(b, bytes);
-    IR_FOR(b, offset, k->zero, end, by) {
+    IR_FOR (b, offset, k->zero, end, by) {
       ir_value_t at = ir_offset(b, to, offset);
       ir_value_t e = ir_load(b, k->reals, at, 0);
       ir_value_t p = ir_op(b, divf, e, totals);

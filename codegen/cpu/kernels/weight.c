@@ -1,7 +1,9 @@
-// Packed weights (layouts: base/artefact.h) as vectors in registers. It knows formats, not what is done with them.
-#include "codegen/cpu/kernels/kernels_internal.h"
+// Packed weights (layouts: base/artefact.h) as vectors in registers. It knows formats, not what is
+// done with them.
+#include "codegen/cpu/kernels/kernels.h"
 
-// NF4: quantiles of the normal distribution, exact at -1, 0 and 1 (Dettmers et al., QLoRA, 2023, appendix E).
+// NF4: quantiles of the normal distribution, exact at -1, 0 and 1 (Dettmers et al., QLoRA, 2023,
+// appendix E).
 static const float nf4_table[16] = {-1.0f,
                                     -0.6961928009986877f,
                                     -0.5250730514526367f,
@@ -21,8 +23,10 @@ static const float nf4_table[16] = {-1.0f,
 
 weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
   int64_t Np = (int64_t)hone_padded(spec->N), Kp = (int64_t)hone_padded(spec->K);
-  weight_layout_t layout = {.storage = spec->weight, .groups = Kp / HONE_GROUP, .tiles = Np / HONE_TILE_ROWS};
-  layout.tile_bytes = (int64_t)hone_packed_code_bytes(spec->weight, spec->N, spec->K) / layout.tiles;
+  weight_layout_t layout = {
+      .storage = spec->weight, .groups = Kp / HONE_GROUP, .tiles = Np / HONE_TILE_ROWS};
+  layout.tile_bytes =
+      (int64_t)hone_packed_code_bytes(spec->weight, spec->N, spec->K) / layout.tiles;
   layout.group_bytes = layout.tile_bytes / layout.groups;
   switch (spec->weight) {
     case HONE_F32: layout.row_bytes = 16 * 4; break;
@@ -45,7 +49,8 @@ weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage) {
   return tables;
 }
 
-// With vpdpbusd weights are the unsigned factor, so the table is shifted by 128 (q8 codes: by flipping their sign bit).
+// With vpdpbusd weights are the unsigned factor, so the table is shifted by 128 (q8 codes: by
+// flipping their sign bit).
 weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage) {
   weight_tables_t tables = {0};
   if (storage == HONE_NF4) {
@@ -71,7 +76,8 @@ weight_tables_t weight_tables_scale(kernel_t *k, const weight_tables_t *tables, 
 // 16 entries by index; the index's upper bits are ignored.
 static ir_value_t look_up(kernel_t *k, const weight_tables_t *tables, ir_value_t index) {
   ir_builder_t *b = k->b;
-  if (k->lanes == 16) return ir_intrinsic(b, "llvm.x86.avx512.permvar.sf.512", k->reals, tables->low, index);
+  if (k->lanes == 16)
+    return ir_intrinsic(b, "llvm.x86.avx512.permvar.sf.512", k->reals, tables->low, index);
   ir_value_t low = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, tables->low, index);
   ir_value_t high = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, tables->high, index);
   ir_value_t places = ir_int(b, k->words, 28);
@@ -81,9 +87,12 @@ static ir_value_t look_up(kernel_t *k, const weight_tables_t *tables, ir_value_t
   return ir_op(b, select, upper, high, low);
 }
 
-static ir_value_t nf4_reals(kernel_t *k, const weight_tables_t *tables, ir_value_t row, int vector) {
+static ir_value_t nf4_reals(kernel_t *k, const weight_tables_t *tables, ir_value_t row,
+                            int vector) {
   ir_builder_t *b = k->b;
-  int first = vector * k->lanes;  // elements 0..31 are the low nibbles of bytes 0..31, the others the high ones
+  int first =
+      vector *
+      k->lanes;  // elements 0..31 are the low nibbles of bytes 0..31, the others the high ones
   ir_value_t at = ir_advance(b, row, first % 32);
   ir_value_t bytes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
   ir_value_t index = ir_cast(b, extui, k->words, bytes);
@@ -94,13 +103,14 @@ static ir_value_t nf4_reals(kernel_t *k, const weight_tables_t *tables, ir_value
   return look_up(k, tables, index);
 }
 
-// Byte offset of element `first` of a group row for plain floats: 16-element blocks, four lanes of a tile each.
+// Byte offset of element `first` of a group row for plain floats: 16-element blocks, four lanes of
+// a tile each.
 static int64_t plain_offset(int first, int64_t bytes) {
   return (int64_t)(first / 16 * 16 * HONE_TILE_ROWS + first % 16) * bytes;
 }
 
-ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables, ir_value_t row,
-                        int vector, ir_value_t scale) {
+ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables,
+                        ir_value_t row, int vector, ir_value_t scale) {
   ir_builder_t *b = k->b;
   int first = vector * k->lanes;
   switch (layout->storage) {
@@ -126,7 +136,9 @@ ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight
       return ir_op(b, mulf, reals, scale);
     }
     case HONE_NF4: return nf4_reals(k, tables, row, vector);
-    default: ir_reject(b, "weight storage %d has no loader", (int)layout->storage); return (ir_value_t){0};
+    default:
+      ir_reject(b, "weight storage %d has no loader", (int)layout->storage);
+      return (ir_value_t){0};
   }
 }
 

@@ -89,12 +89,13 @@ HONE_MUST_CHECK bool hone_session_feed(hone_session_t *session, const int32_t *i
 void hone_session_cancel(hone_session_t *session);  // async-signal-safe
 
 typedef struct hone_sampling {
-  float temperature;  // 0: greedy
+  float temperature;  // 0: greedy; else 0.01 to 100
   float top_p;        // 0 or 1: off
   uint64_t seed;
 } hone_sampling_t;
 // Picks the next token from the last row of logits. Deterministic in (logits, sampling, number of
-// tokens sampled so far).
+// tokens sampled so far); random numbers are SplitMix64 of seed and that number, and rewinding to 0
+// starts the count over. Errors: HONE_INVALID without logits, or if they are not finite.
 HONE_MUST_CHECK bool hone_session_sample(hone_session_t *session, const hone_sampling_t *sampling,
                                          int32_t *out_id, hone_status_t *status);
 

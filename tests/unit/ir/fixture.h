@@ -62,7 +62,10 @@ static inline void assert_contains(const char *text, const char *part) {
 static inline char *replaced(hone_arena_t *arena, const char *text, const char *from,
                              const char *to) {
   const char *at = strstr(text, from);
-  if (!at) fail_msg("the fixture does not contain \"%s\"", from);
+  if (!at) {
+    fail_msg("the fixture does not contain \"%s\"", from);
+    return NULL;
+  }
   if (strstr(at + 1, from)) fail_msg("the fixture contains \"%s\" twice", from);
   return hone_arena_format(arena, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
 }

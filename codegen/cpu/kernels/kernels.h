@@ -1,7 +1,7 @@
-// What the kernel families share: the kernel being emitted, its operands, and vector helpers. The families are one file
-// each (linear.c, norm.c, attend.c, ...); kernel_emit.c picks one. Never included outside codegen/cpu.
-#ifndef HONE_CODEGEN_CPU_KERNELS_INTERNAL_H
-#define HONE_CODEGEN_CPU_KERNELS_INTERNAL_H
+// What the kernel families share: the kernel being emitted, its operands, and vector helpers. The
+// families are one file each (linear.c, norm.c, attend.c, ...); kernel_emit.c picks one.
+#ifndef HONE_CODEGEN_CPU_KERNELS_KERNELS_H
+#define HONE_CODEGEN_CPU_KERNELS_KERNELS_H
 
 #include "codegen/cpu/isa.h"
 #include "codegen/kernel.h"
@@ -40,19 +40,20 @@ ir_value_t kernel_plus(kernel_t *k, ir_value_t x, int64_t term);
 
 // ---- vectors (math.c)
 ir_value_t math_max(kernel_t *k, ir_value_t x, ir_value_t y);  // y where x is NaN or not greater
-ir_value_t math_exp(kernel_t *k, ir_value_t x);                // any vector of f32; 0 below -87.3, 2 ulp
+ir_value_t math_exp(kernel_t *k, ir_value_t x);  // any vector of f32; 0 below -87.3, 2 ulp
 ir_value_t math_activation(kernel_t *k, hone_activation_t activation, ir_value_t x);
 ir_value_t math_half(kernel_t *k, ir_value_t halves);    // vector of f16 -> f32
 ir_value_t math_bfloat(kernel_t *k, ir_value_t shorts);  // vector of i16 holding bfloat16 -> f32
 ir_value_t math_sum(kernel_t *k, ir_value_t x);          // all lanes by a fixed tree; scalar
 ir_value_t math_maximum(kernel_t *k, ir_value_t x);      // largest lane; scalar
-// Sums of the lanes of `count` vectors (a power of two <= lanes) as one vector of `count` lanes, by a fixed tree.
+// Sums of the lanes of `count` vectors (a power of two <= lanes) as one vector of `count` lanes, by
+// a fixed tree.
 ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count);
-ir_value_t math_splat(kernel_t *k, ir_value_t scalar);                              // to `reals`
-ir_value_t math_lane_splat(kernel_t *k, ir_value_t vector, int64_t lane);           // one lane to `reals`
+ir_value_t math_splat(kernel_t *k, ir_value_t scalar);                     // to `reals`
+ir_value_t math_lane_splat(kernel_t *k, ir_value_t vector, int64_t lane);  // one lane to `reals`
 
-// ---- pieces: a run of `count` f32 that is no multiple of the vector, as vectors of 16, 8, 4, 2, 1 lanes
-// Width of the next piece when `rest` elements are left.
+// ---- pieces: a run of `count` f32 that is no multiple of the vector, as vectors of 16, 8, 4, 2, 1
+// lanes Width of the next piece when `rest` elements are left.
 int piece_width(const kernel_t *k, int rest);
 ir_type_t piece_type(const kernel_t *k, int width);
 // Stores f32 lanes as the cache's storage (f32 or f16).
@@ -63,14 +64,14 @@ void zero_bytes(kernel_t *k, ir_value_t pointer, int64_t bytes);
 // ---- packed weights (weight.c)
 typedef struct weight_layout {
   hone_storage_t storage;
-  int64_t group_bytes;      // codes of one group of 64, all rows of a tile
-  int64_t row_bytes;        // from lane r to lane r + 1 within a group
-  int64_t tile_bytes;       // codes of a tile
-  int64_t scale_offset;     // start of the scales plane
-  int64_t scale_tile_bytes; // scales of a tile
-  int64_t groups;           // groups per row
+  int64_t group_bytes;       // codes of one group of 64, all rows of a tile
+  int64_t row_bytes;         // from lane r to lane r + 1 within a group
+  int64_t tile_bytes;        // codes of a tile
+  int64_t scale_offset;      // start of the scales plane
+  int64_t scale_tile_bytes;  // scales of a tile
+  int64_t groups;            // groups per row
   int64_t tiles;
-  bool scaled;              // has a scales plane
+  bool scaled;  // has a scales plane
 } weight_layout_t;
 weight_layout_t weight_layout(const hone_kernel_spec_t *spec);
 // Tables of a format as constants; emitted once, before the loops.
@@ -81,12 +82,13 @@ typedef struct weight_tables {
 } weight_tables_t;
 weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage);
 weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage);
-// The tables times a row's scale, so that looking up gives scaled weights. Other formats: unchanged.
+// The tables times a row's scale, so that looking up gives scaled weights. Other formats:
+// unchanged.
 weight_tables_t weight_tables_scale(kernel_t *k, const weight_tables_t *tables, ir_value_t scale);
-// Lanes [vector * lanes, ...) of a row's group as f32; `row` points at the row's first code in the group. q8 is
-// multiplied by `scale` (a splat), nf4 through scaled tables, plain floats have none.
-ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables, ir_value_t row,
-                        int vector, ir_value_t scale);
+// Lanes [vector * lanes, ...) of a row's group as f32; `row` points at the row's first code in the
+// group. q8 is multiplied by `scale` (a splat), nf4 through scaled tables, plain floats have none.
+ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables,
+                        ir_value_t row, int vector, ir_value_t scale);
 // The four scales of a tile's group as a vector of 4 f32.
 ir_value_t weight_scales(kernel_t *k, ir_value_t pointer);
 

@@ -1,0 +1,207 @@
+// gemv and gemm: weight formats x activations x epilogues x shapes x levels against sums in double;
+// gemv and every register block of gemm must agree bit for bit; pads of the output are zero.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+// cmocka.h needs the headers above first.
+#include <cmocka.h>
+
+#include "tests/conformance/pack.h"
+
+typedef struct shape {
+  uint32_t N, K;
+} shape_t;
+
+static const struct {
+  hone_storage_t weight, input;
+} formats[] = {{HONE_F32, HONE_F32}, {HONE_F16, HONE_F32}, {HONE_BF16, HONE_F32},
+               {HONE_Q8, HONE_F32},  {HONE_NF4, HONE_F32}, {HONE_Q8, HONE_Q8},
+               {HONE_NF4, HONE_Q8}};
+// The last shapes have an odd number of 64-row blocks, so that half of the padded rows is not a
+// padded width.
+static const shape_t shapes[] = {{4, 64},    {172, 172}, {512, 48}, {1000, 200}, {4, 172},
+                                 {1000, 64}, {172, 200}, {344, 64}, {192, 128}};
+static const struct {
+  uint8_t bias, glu, residual, activation;
+} epilogues[] = {{0, 0, 0, 0},
+                 {1, 0, 0, 0},
+                 {0, 0, 1, 0},
+                 {1, 0, 1, 0},
+                 {0, 1, 0, HONE_ACTIVATION_SILU},
+                 {1, 1, 0, HONE_ACTIVATION_GELU_TANH},
+                 {1, 1, 1, HONE_ACTIVATION_SILU}};
+static const uint32_t tokens_of[] = {0, 0, 2, 3,
+                                     4};  // of the variants of a case; the first is the gemv
+static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
+
+enum {
+  FORMATS = sizeof formats / sizeof *formats,
+  SHAPES = sizeof shapes / sizeof *shapes,
+  EPILOGUES = sizeof epilogues / sizeof *epilogues,
+  VARIANTS = sizeof tokens_of / sizeof *tokens_of,
+  ROWS = sizeof rows_of / sizeof *rows_of,
+};
+
+typedef struct linear_case {
+  hone_kernel_spec_t spec;
+  size_t kernel[VARIANTS];
+  size_t variants;
+} linear_case_t;
+
+static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, size_t epilogue,
+                               size_t number) {
+  linear_case_t c = {0};
+  c.spec = (hone_kernel_spec_t){.weight = formats[format].weight,
+                                .input = formats[format].input,
+                                .N = shape.N,
+                                .K = shape.K,
+                                .bias = epilogues[epilogue].bias,
+                                .glu = epilogues[epilogue].glu,
+                                .residual = epilogues[epilogue].residual,
+                                .activation = epilogues[epilogue].activation,
+                                .unroll = number % 3};
+  // Every register block on one shape per format, the widest one elsewhere.
+  c.variants = epilogue == 0 && shape.K == 200 ? VARIANTS : 2;
+  for (size_t v = 0; v < c.variants; v++) {
+    hone_kernel_spec_t spec = c.spec;
+    spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
+    spec.tokens = tokens_of[v];
+    c.kernel[v] = bench_add(bench, &spec);
+  }
+  return c;
+}
+
+typedef struct problem {
+  uint32_t M, columns;  // columns of out
+  packed_t weight;
+  rows_t x, residual;
+  region_t bias;
+} problem_t;
+
+static double activate(uint8_t activation, double x) {
+  if (activation == HONE_ACTIVATION_SILU) return x / (1 + exp(-x));
+  return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+}
+
+// Row n of W times row m of x, plus bias; *out_size gets the sum of absolute values, the scale of
+// rounding.
+static double dot(const linear_case_t *c, const problem_t *p, uint32_t m, uint32_t n,
+                  double *out_size) {
+  const double *w =
+      (c->spec.input == HONE_Q8 ? p->weight.values_int8 : p->weight.values) + (size_t)n * c->spec.K;
+  const double *x = p->x.values + (size_t)m * c->spec.K;
+  double sum = 0, size = 0;
+  for (uint32_t k = 0; k < c->spec.K; k++) sum += w[k] * x[k], size += fabs(w[k] * x[k]);
+  if (c->spec.bias) {
+    float bias;
+    memcpy(&bias, p->bias.data + (size_t)n * 4, 4);
+    sum += bias, size += fabs((double)bias);
+  }
+  *out_size += size;
+  return sum;
+}
+
+static double expected(const linear_case_t *c, const problem_t *p, uint32_t m, uint32_t column,
+                       double *out_size) {
+  double size = 0, y;
+  if (c->spec.glu) {
+    double up_size = 0;
+    double gate = dot(c, p, m, 2 * column, &size), up = dot(c, p, m, 2 * column + 1, &up_size);
+    y = activate(c->spec.activation, gate) * up;
+    size = 2 * size * (fabs(up) + 1) + (fabs(gate) + 1) * up_size;
+  } else {
+    y = dot(c, p, m, column, &size);
+  }
+  if (c->spec.residual) {
+    double residual = p->residual.values[(size_t)m * p->columns + column];
+    y += residual, size += fabs(residual);
+  }
+  *out_size = size;
+  return y;
+}
+
+static void check_output(const linear_case_t *c, const problem_t *p, const region_t *out,
+                         const char *name) {
+  uint64_t stride = hone_row_bytes(HONE_F32, p->columns);
+  for (uint32_t m = 0; m < p->M; m++) {
+    const float *row = (const float *)(out->data + stride * m);  // (columns padded)
+    for (uint32_t n = 0; n < stride / 4; n++) {
+      double size = 0, want = n < p->columns ? expected(c, p, m, n, &size) : 0;
+      check_close((double)row[n], want, 2e-6 * size + (n < p->columns ? 1e-6 : 0), name, m, n);
+    }
+  }
+}
+
+static problem_t make_problem(const linear_case_t *c, uint32_t M, uint64_t *random) {
+  problem_t p = {.M = M, .columns = c->spec.glu ? c->spec.N / 2 : c->spec.N};
+  p.weight = pack_weight(c->spec.weight, c->spec.N, c->spec.K, random);
+  p.x = pack_rows(c->spec.input, M, c->spec.K, random);
+  p.bias = pack_vector(c->spec.N, random);
+  p.residual = pack_rows(HONE_F32, M, p.columns, random);
+  return p;
+}
+
+static void run_case(const bench_t *bench, size_t isa, const linear_case_t *c, uint32_t M) {
+  uint64_t random = M + c->spec.N * 31 + c->spec.K * 7;
+  problem_t p = make_problem(c, M, &random);
+  region_t first = {0};
+  for (size_t v = 0; v < c->variants; v++) {
+    region_t out = region_create(hone_row_bytes(HONE_F32, p.columns) * M);
+    hone_kernel_args_t args = {.M = M};
+    args.ptr[0] = p.x.region.data, args.ptr[1] = p.weight.region.data;
+    args.ptr[2] = c->spec.bias ? p.bias.data : NULL;
+    args.ptr[3] = c->spec.residual ? p.residual.region.data : NULL;
+    args.ptr[4] = out.data;
+    bench_run(bench, isa, c->kernel[v], &args, &(outputs_t){1, {4}, {&out}});
+    const char *name = bench_name(bench, isa, c->kernel[v]);
+    if (v == 0) {
+      check_output(c, &p, &out, name);
+      first = out;
+      continue;
+    }
+    if (memcmp(first.data, out.data, out.bytes) != 0)
+      fail_msg("%s, M = %u: differs from gemv", name, M);
+    region_destroy(&out);
+  }
+  region_destroy(&first);
+  packed_destroy(&p.weight);
+  rows_destroy(&p.x);
+  rows_destroy(&p.residual);
+  region_destroy(&p.bias);
+}
+
+static void test_linear(void **state) {
+  (void)state;
+  enum { CASES = FORMATS * (SHAPES + EPILOGUES - 1) };
+  bench_t *bench = bench_create();
+  linear_case_t *cases = HONE_NEW_ARRAY(bench->arena, linear_case_t, CASES);
+  size_t count = 0;
+  for (size_t f = 0; f < FORMATS; f++) {
+    for (size_t s = f % 2; s < SHAPES;
+         s += 2, count++) {  // neighbouring formats take the odd and the even shapes
+      cases[count] = make_case(bench, f, shapes[s], 0, count);
+    }
+    for (size_t e = 1; e < EPILOGUES; e++, count++) {
+      cases[count] = make_case(bench, f, shapes[(f + 3 * e) % SHAPES], e, count);
+    }
+  }
+  bench_build(bench);
+  for (size_t isa = 0; isa < bench->isa_count; isa++) {
+    if (!bench->isa[isa].present) continue;
+    for (size_t i = 0; i < count; i++) {
+      run_case(bench, isa, &cases[i], rows_of[i % ROWS]);
+      run_case(bench, isa, &cases[i], rows_of[(i + 2) % ROWS]);
+    }
+  }
+  bench_destroy(bench);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear)};
+  return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
+}

@@ -1,0 +1,62 @@
+// Progress: silent in a pipe and when switched off, drawn on a terminal, gone at the end.
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/progress.h"
+#include "tests/unit/unit.h"
+
+// Runs a bar with standard error at `fd`.
+static void run(int fd, bool enabled) {
+  int saved = dup(STDERR_FILENO);
+  dup2(fd, STDERR_FILENO);
+  hone_progress_t *progress = hone_progress_create("packing", 4000000, true, enabled);
+  hone_progress_add(progress, 1000000, "layers.0.ffn.gate");
+  hone_progress_add(progress, 5000000, NULL);  // more than there is: stays at 100%
+  hone_progress_destroy(progress);
+  dup2(saved, STDERR_FILENO);
+  close(saved);
+}
+
+static void test_pipe(void **state) {
+  (void)state;
+  int ends[2];
+  assert_int_equal(pipe(ends), 0);
+  run(ends[1], true);
+  close(ends[1]);
+  char text[16];
+  assert_int_equal(read(ends[0], text, sizeof text), 0);
+  close(ends[0]);
+}
+
+static void test_terminal(void **state) {
+  (void)state;
+  int master = posix_openpt(O_RDWR | O_NOCTTY);
+  const char *name = NULL;
+  if (master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0) name = ptsname(master);
+  int terminal = name ? open(name, O_RDWR | O_NOCTTY) : -1;
+  if (terminal < 0) {
+    print_message("skipped: no pseudo terminals here\n");
+    skip();
+  }
+  struct winsize size = {.ws_row = 24, .ws_col = 70};
+  assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
+  run(terminal, false);
+  run(terminal, true);
+  char text[2000] = "";
+  ssize_t got = read(master, text, sizeof text - 1);
+  assert_true(got > 0);
+  text[got] = '\0';
+  const char *line = strstr(text, "\rpacking [######..................]  25%  1.0 MB / 4.0 MB");
+  assert_ptr_equal(line, text);  // nothing was drawn while it was off
+  assert_true(strcspn(line + 1, "\033") < 70);
+  assert_string_equal(text + got - 4, "\r\033[K");
+  close(terminal);
+  close(master);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pipe), cmocka_unit_test(test_terminal)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

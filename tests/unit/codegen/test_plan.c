@@ -1,0 +1,207 @@
+// Lowering and serialising: the sample model through the passes, to a plan that the runtime's own checker accepts; what
+// every launch touches; equal bytes on repeat; what cannot be lowered says why.
+#include "tests/unit/codegen/test.h"
+
+#include "base/file.h"
+#include "codegen/plan/plan.h"
+#include "codegen/target.h"
+#include "runtime/plan.h"
+
+typedef struct fixture {
+  hone_arena_t *arena;
+  hone_diagnostics_t diagnostics;
+  hone_compile_t compile;
+  hone_draft_t draft;
+  hone_buffer_t blob;
+  hone_status_t status;
+} fixture_t;
+
+// The sample with every occurrence of `from` from the `nth` on replaced by `to` (NULL: unchanged), after `passes`.
+static void open_model(fixture_t *f, const char *passes, const char *from, const char *to, int nth) {
+  char *text;
+  size_t bytes;
+  *f = (fixture_t){.arena = hone_arena_create()};
+  f->diagnostics.arena = f->arena;
+  f->compile = (hone_compile_t){.arena = f->arena, .target = &hone_target_cpu, .diagnostics = &f->diagnostics};
+  const char *path = hone_path_join(f->arena, getenv("HONE_SOURCE_DIR"), "samples/tiny.mlir");
+  assert_ok(&f->status, hone_file_read(path, 1 << 24, f->arena, &text, &bytes, &f->status));
+  hone_buffer_t edited = {0};
+  int found = 0;
+  for (const char *at = text, *hit; *at; at = hit + strlen(from)) {
+    hit = from ? strstr(at, from) : NULL;
+    hone_buffer_add(&edited, at, hit ? (size_t)(hit - at) : strlen(at));
+    if (!hit) break;
+    hone_buffer_text(&edited, found++ >= nth ? to : from);
+  }
+  if (from) assert_true(found > nth);
+  assert_ok(&f->status, ir_session_create(&f->diagnostics, &f->compile.session, &f->status));
+  assert_ok(&f->status, ir_model_parse(f->compile.session, edited.data, "tiny.mlir", &f->compile.model, &f->status));
+  hone_buffer_deinit(&edited);
+  assert_ok(&f->status, hone_passes_run(&f->compile.model, passes, &f->status));
+  assert_ok(&f->status, hone_target_cpu.select_dataflow(&f->compile, &f->status));
+}
+
+static bool lower(fixture_t *f, const char *cache) {
+  if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status)) return false;
+  return hone_plan_lower(&f->compile.model, cache, f->arena, &f->draft, &f->status);
+}
+
+static void close_model(fixture_t *f) {
+  hone_buffer_deinit(&f->blob);
+  ir_model_destroy(&f->compile.model);
+  ir_session_destroy(f->compile.session);
+  hone_arena_destroy(f->arena);
+}
+
+static const hone_plan_t *serialise(fixture_t *f) {
+  hone_plan_serialise(&f->draft, f->arena, &f->blob);
+  return (const hone_plan_t *)f->blob.data;
+}
+
+static const char *const pipelines[] = {
+    "canonical,fuse",
+    "canonical,quantize{weights=bf16},quantize-acts,fuse",
+    "canonical,quantize{weights=nf4},quantize-acts,fuse",
+    "canonical,quantize{weights=nf4},quantize-acts{acts=f32},fuse",
+};
+
+static void plans_pass_the_runtime_checks(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++) {
+    fixture_t f;
+    open_model(&f, pipelines[i], NULL, NULL, 0);
+    assert_ok(&f.status, lower(&f, NULL));
+    const hone_plan_t *plan = serialise(&f);
+    assert_int_equal(plan->bytes, f.blob.bytes);
+    assert_ok(&f.status, hone_plan_check(plan, f.blob.bytes, &f.status));
+    assert_int_equal(plan->batch, 32);
+    assert_int_equal(plan->head_batch, 4);
+    assert_int_equal(plan->cache_storage, i == 0 ? HONE_F32 : HONE_F16);
+    close_model(&f);
+  }
+}
+
+static void the_blob_says_what_the_draft_says(void **state) {
+  (void)state;
+  fixture_t f;
+  open_model(&f, pipelines[2], NULL, NULL, 0);
+  assert_ok(&f.status, lower(&f, "f32"));
+  const hone_plan_t *plan = serialise(&f);
+  const hone_draft_t *draft = &f.draft;
+  assert_int_equal(plan->cache_storage, HONE_F32);
+  assert_int_equal(plan->launch_count, draft->launches.count);
+  assert_int_equal(plan->tensor_count, draft->tensors.count);
+  assert_string_equal(hone_plan_string(plan, plan->family_name), draft->family);
+  for (size_t i = 0; i < draft->launches.count; i++) {
+    const hone_launch_t *launch = &hone_plan_launches(plan)[i];
+    assert_string_equal(hone_plan_string(plan, launch->name), draft->launches.items[i].name);
+    assert_memory_equal(launch->operands, draft->launches.items[i].operands, sizeof launch->operands);
+    assert_int_equal(launch->flow, draft->launches.items[i].flow);
+  }
+  uint64_t end = 0;
+  for (size_t i = 0; i < draft->tensors.count; i++) {
+    const hone_tensor_t *tensor = &hone_plan_tensors(plan)[i];
+    const hone_pack_item_t *item = &draft->tensors.items[i];
+    assert_string_equal(hone_plan_string(plan, tensor->name), item->recipe.name);
+    assert_int_equal(tensor->offset, end);  // no holes
+    assert_int_equal(tensor->N, item->recipe.N);
+    assert_int_equal(tensor->storage, item->storage);
+    end += tensor->bytes;
+  }
+  assert_int_equal(end, plan->weight_bytes);
+  for (size_t i = 0; i < draft->kernels.count; i++) {
+    const hone_kernel_info_t *kernel = &hone_plan_kernels(plan)[i];
+    assert_string_equal(hone_plan_string(plan, kernel->name), draft->kernels.items[i].name);
+    for (size_t j = 0; j < i; j++) assert_string_not_equal(draft->kernels.items[i].name, draft->kernels.items[j].name);
+  }
+  assert_memory_equal(hone_plan_flows(plan), draft->flows.items, draft->flows.count * sizeof(hone_flow_t));
+  assert_memory_equal(hone_plan_rope(plan), draft->rope, plan->rope_count * sizeof(double));
+  close_model(&f);
+}
+
+static const hone_draft_launch_t *find_launch(const hone_draft_t *draft, const char *name) {
+  for (size_t i = 0; i < draft->launches.count; i++)
+    if (!strcmp(draft->launches.items[i].name, name)) return &draft->launches.items[i];
+  fail_msg("no launch %s", name);
+  return NULL;
+}
+
+static void launches_touch_what_their_family_says(void **state) {
+  (void)state;
+  fixture_t f;
+  open_model(&f, pipelines[2], NULL, NULL, 0);
+  assert_ok(&f.status, lower(&f, NULL));
+  const hone_draft_t *draft = &f.draft;
+  const hone_draft_launch_t *launches = draft->launches.items;
+  assert_int_equal(launches[0].operands[0].space, HONE_SPACE_IDS);
+  const hone_draft_launch_t *rope = find_launch(draft, "layers.1.attention/rope_kv");
+  const hone_draft_launch_t *attend = find_launch(draft, "layers.1.attention/attend");
+  const uint32_t rope_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_ROPE, HONE_SPACE_KEYS, HONE_SPACE_VALUES};
+  const uint32_t attend_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_KEYS, HONE_SPACE_VALUES, HONE_SPACE_ARENA};
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(rope->operands[i].space, rope_spaces[i]);
+    assert_int_equal(attend->operands[i].space, attend_spaces[i]);
+  }
+  assert_int_equal(rope->operands[2].offset, 1);  // the layer
+  assert_int_equal(rope->operands[0].offset, attend->operands[0].offset);
+  assert_int_equal(draft->kernels.items[draft->flows.items[rope->flow].kernel[0]].spec.family, HONE_FAMILY_ROPE_KV);
+  const hone_draft_launch_t *head = &launches[draft->header.body_count], *last = &launches[draft->launches.count - 1];
+  assert_memory_equal(head->name, "head/", 5);
+  assert_int_equal(head->operands[0].space, HONE_SPACE_ARENA);
+  assert_int_equal(last->operands[4].space, HONE_SPACE_LOGITS);
+  assert_int_equal(last->operands[4].row_bytes, hone_row_bytes(HONE_F32, draft->header.vocab));
+  for (uint32_t i = 0; i < draft->header.body_count; i++)
+    for (int j = 0; j < HONE_KERNEL_POINTERS; j++)
+      assert_int_not_equal(launches[i].operands[j].space, HONE_SPACE_LOGITS);
+  close_model(&f);
+}
+
+static void lowering_repeats_byte_for_byte(void **state) {
+  (void)state;
+  fixture_t a, b;
+  open_model(&a, pipelines[2], NULL, NULL, 0);
+  open_model(&b, pipelines[2], NULL, NULL, 0);
+  assert_ok(&a.status, lower(&a, NULL));
+  assert_ok(&b.status, lower(&b, NULL));
+  serialise(&a);
+  serialise(&b);
+  assert_int_equal(a.blob.bytes, b.blob.bytes);
+  assert_memory_equal(a.blob.data, b.blob.data, a.blob.bytes);
+  close_model(&a);
+  close_model(&b);
+}
+
+static void check_refused(fixture_t *f, const char *cache, const char *a, const char *b) {
+  assert_false(lower(f, cache));
+  assert_int_equal(f->status.code, HONE_UNSUPPORTED);
+  assert_contains(f->status.message, a);
+  assert_contains(f->status.message, b);
+  close_model(f);
+}
+
+static void what_has_no_kernel_is_refused(void **state) {
+  (void)state;
+  fixture_t f;
+  open_model(&f, "canonical", NULL, NULL, 0);
+  check_refused(&f, NULL, "layers.0.attention", "fuse");
+  open_model(&f, "canonical,fuse", NULL, NULL, 0);
+  check_refused(&f, "bf16", "bf16", "--kv");
+}
+
+static void phases_out_of_order_are_explained(void **state) {
+  (void)state;
+  fixture_t f;
+  open_model(&f, "canonical,fuse", NULL, NULL, 0);
+  assert_false(hone_plan_lower(&f.compile.model, NULL, f.arena, &f.draft, &f.status));
+  assert_contains(f.status.message, "plan-memory");
+  close_model(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(plans_pass_the_runtime_checks),         cmocka_unit_test(the_blob_says_what_the_draft_says),
+      cmocka_unit_test(launches_touch_what_their_family_says), cmocka_unit_test(lowering_repeats_byte_for_byte),
+      cmocka_unit_test(what_has_no_kernel_is_refused),         cmocka_unit_test(phases_out_of_order_are_explained),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
