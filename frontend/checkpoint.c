@@ -141,8 +141,8 @@ bool hone_checkpoint_read_rows(void *source, const char *name, int64_t row, int6
   uint64_t rows = rows_of(entry), columns = columns_of(entry);
   if (row < 0 || count < 0 || (uint64_t)row > rows || (uint64_t)count > rows - (uint64_t)row)
     return hone_fail(status, HONE_INTERNAL,
-                     "tensor '%.200s': rows %" PRId64 " to %" PRId64 " of %" PRIu64, name, row,
-                     row + count, rows);
+                     "tensor '%.200s': rows from %" PRId64 ", %" PRId64 " of them, of %" PRIu64,
+                     name, row, count, rows);
   if (count == 0 || columns == 0) return true;
   uint64_t row_bytes =
       columns * (entry->dtype->bits / 8);  // within the file's size, which was checked

@@ -46,12 +46,8 @@ typedef struct hone_tokenizer_draft {
 } hone_tokenizer_draft_t;
 
 // ids as map values: never NULL
-static inline void *hone_id_box(uint32_t id) {
-  return (void *)((uintptr_t)id + 1);
-}
-static inline uint32_t hone_id_unbox(const void *value) {
-  return (uint32_t)((uintptr_t)value - 1);
-}
+static inline void *hone_id_box(uint32_t id) { return (void *)((uintptr_t)id + 1); }
+static inline uint32_t hone_id_unbox(const void *value) { return (uint32_t)((uintptr_t)value - 1); }
 
 void hone_draft_init(hone_tokenizer_draft_t *draft, hone_arena_t *arena, const char *name,
                      int64_t vocab);

@@ -215,19 +215,13 @@ bool hone_tokenizer_create(const void *blob, size_t bytes, hone_tokenizer_t **ou
   return true;
 }
 
-void hone_tokenizer_destroy(hone_tokenizer_t *tokenizer) {
-  free(tokenizer);
-}
+void hone_tokenizer_destroy(hone_tokenizer_t *tokenizer) { free(tokenizer); }
 
 uint32_t hone_tokenizer_get_count(const hone_tokenizer_t *tokenizer) {
   return tokenizer->blob->token_count;
 }
-int32_t hone_tokenizer_get_bos(const hone_tokenizer_t *tokenizer) {
-  return tokenizer->blob->bos;
-}
-int32_t hone_tokenizer_get_eos(const hone_tokenizer_t *tokenizer) {
-  return tokenizer->blob->eos;
-}
+int32_t hone_tokenizer_get_bos(const hone_tokenizer_t *tokenizer) { return tokenizer->blob->bos; }
+int32_t hone_tokenizer_get_eos(const hone_tokenizer_t *tokenizer) { return tokenizer->blob->eos; }
 
 bool hone_tokenizer_is_special(const hone_tokenizer_t *tokenizer, int32_t id) {
   return id >= 0 && (uint32_t)id < tokenizer->blob->token_count &&

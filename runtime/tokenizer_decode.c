@@ -26,9 +26,7 @@ bool hone_token_decoder_create(const hone_tokenizer_t *tokenizer,
   return true;
 }
 
-void hone_token_decoder_destroy(hone_token_decoder_t *decoder) {
-  free(decoder);
-}
+void hone_token_decoder_destroy(hone_token_decoder_t *decoder) { free(decoder); }
 
 static void put(hone_token_decoder_t *decoder, const char *text, size_t bytes) {
   memcpy(decoder->out + decoder->out_bytes, text, bytes);

@@ -28,9 +28,7 @@ static character_t peek(const cursor_t *cursor, size_t at) {
   return (character_t){code, step.bytes, hone_tokenizer_class(cursor->tokenizer, code)};
 }
 
-static bool is_newline(character_t c) {
-  return c.bytes != 0 && (c.code == '\r' || c.code == '\n');
-}
+static bool is_newline(character_t c) { return c.bytes != 0 && (c.code == '\r' || c.code == '\n'); }
 
 static size_t run_end(const cursor_t *cursor, size_t at, hone_class_t class) {
   for (;;) {

@@ -150,7 +150,7 @@ HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t
 }
 
 // Any table of 16 levels whose level 7 is zero: the code is the number of midpoints that lie below.
-static inline bool quantize_table(const float thresholds[15], const float *row, size_t groups, uint8_t *codes,
+static inline __attribute__((always_inline)) bool quantize_table(const float thresholds[15], const float *row, size_t groups, uint8_t *codes,
                                   size_t code_stride, uint16_t *scales, size_t scale_stride) {
   bool overflow = false;
   for (size_t g = 0; g < groups; g++) {

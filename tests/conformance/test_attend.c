@@ -270,12 +270,16 @@ static void test_attend(void **state) {
   (void)state;
   bench_t *bench = bench_create();
   attend_case_t cases[2 * LAYERS];
-  for (size_t i = 0; i < 2 * LAYERS; i++)
-    cases[i] = make_case(bench, i / 2, i % 2 ? HONE_F16 : HONE_F32);
+  size_t count = 0;
+  for (size_t i = 0; i < 2 * LAYERS; i++) {
+    bool large = layers[i / 2].head_dim > 64;  // one cache each: large heads compile slowly
+    if (large && i / 2 % 2 != i % 2) continue;
+    cases[count++] = make_case(bench, i / 2, i % 2 ? HONE_F16 : HONE_F32);
+  }
   bench_build(bench);
   for (size_t isa = 0; isa < bench->isa_count; isa++) {
     if (!bench->isa[isa].present) continue;
-    for (size_t i = 0; i < 2 * LAYERS; i++) {
+    for (size_t i = 0; i < count; i++) {
       for (size_t step = 0; step < STEPS; step++) run_case(bench, isa, &cases[i], step);
     }
   }

@@ -6,7 +6,7 @@ expect_exit 1 "$hone" compile no-such-folder -o x
 err_has "no-such-folder"
 mkdir empty
 expect_exit 1 "$hone" compile empty -o x
-err_has "config.json"
+err_has "model.safetensors"
 copy; head -c 500000 "$story_model/model.safetensors" >m/model.safetensors
 expect_exit 1 "$hone" compile m -o x
 err_has "model.safetensors"
