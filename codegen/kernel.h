@@ -41,7 +41,9 @@ typedef struct hone_kernel_spec {
   hone_storage_t cache;  // HONE_F32 or HONE_F16
   float scale;           // attention: 1 / sqrt(head_dim) usually
   // schedule
-  uint32_t tokens;  // gemm, attend_prefill: rows per register block
+  // gemm: rows per register block, cut to what the ISA has registers for, 0: its best;
+  // attend_prefill: rows per unit, 1..64.
+  uint32_t tokens;
   uint32_t unroll;  // gemv, gemm: groups per loop trip
 } hone_kernel_spec_t;
 

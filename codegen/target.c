@@ -23,7 +23,8 @@ bool hone_target_find(const char *name, const hone_target_t **out_target, hone_s
     }
     hone_buffer_format(&known, "%s%s", i ? ", " : "", targets[i]->name);
   }
-  hone_fail(status, HONE_UNSUPPORTED, "--target %s: this build has no such target; it has %s", name, hone_buffer_cstr(&known));
+  hone_fail(status, HONE_UNSUPPORTED, "--target %s: this build has no such target; it has %s", name,
+            hone_buffer_cstr(&known));
   hone_buffer_deinit(&known);
   return false;
 }

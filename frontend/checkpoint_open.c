@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "frontend/checkpoint_internal.h"
+#include "frontend/config.h"
+#include "frontend/json_cursor.h"
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
@@ -127,6 +129,9 @@ static bool list_shards(hone_arena_t *arena, const char *path, json_t *weight_ma
   json_t *value;
   json_object_foreach(weight_map, tensor, value) {
     const char *name = json_string_value(value);
+    if (!hone_json_is_printable(hone_slice(tensor)) || !hone_json_is_printable(hone_slice(name)))
+      return hone_fail(status, HONE_INVALID, "%.300s: weight_map: control character in a name",
+                       path);
     if (!name)
       return hone_fail(status, HONE_INVALID,
                        "%.300s: weight_map: tensor '%.200s': expected a file name", path, tensor);
@@ -184,13 +189,10 @@ static bool open_index(hone_checkpoint_t *checkpoint, const char *path, hone_sta
   size_t bytes;
   if (!hone_file_read(path, INDEX_LIMIT_BYTES, checkpoint->arena, &text, &bytes, status))
     return false;
-  json_error_t error;
-  json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (!root)
-    return hone_fail(status, HONE_INVALID, "%.300s: line %d, column %d: %s", path, error.line,
-                     error.column, error.text);
+  hone_config_t root;
+  if (!hone_config_parse(path, text, bytes, &root, status)) return false;
   bool ok = false;
-  json_t *weight_map = json_object_get(root, "weight_map");
+  json_t *weight_map = json_object_get(root.object, "weight_map");
   hone_map_t *shards = hone_map_create(checkpoint->arena);
   if (!json_is_object(weight_map)) {
     hone_fail(status, HONE_INVALID,
@@ -200,7 +202,7 @@ static bool open_index(hone_checkpoint_t *checkpoint, const char *path, hone_sta
          open_shards(checkpoint, path, shards, status) &&
          check_promises(checkpoint, path, weight_map, status);
   }
-  json_decref(root);
+  hone_config_close(&root);
   return ok;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "frontend/json_cursor.h"
 
 // ---- life cycle
 
@@ -21,9 +22,13 @@ bool hone_config_parse(const char *path, const char *text, size_t bytes, hone_co
   set_path(out_config, path);
   json_error_t error;
   json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (!root)
+  if (!root) {
+    for (char *at = error.text; *at; at++) {  // it quotes the file
+      if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7F) *at = '?';
+    }
     return hone_fail(status, HONE_INVALID, "%s: line %d, column %d: %s", out_config->path,
                      error.line, error.column, error.text);
+  }
   if (!json_is_object(root)) {
     json_decref(root);
     return hone_fail(status, HONE_INVALID, "%s: line 1, column 1: expected an object",
@@ -151,7 +156,11 @@ bool hone_config_text_or(const hone_config_t *config, const char *key, const cha
                          const char **out_text, hone_status_t *status) {
   json_t *value = get(config, key);
   *out_text = value ? json_string_value(value) : fallback;
-  return !value || json_is_string(value) || fail_type(config, key, "a string", value, status);
+  if (!value) return true;
+  if (!json_is_string(value)) return fail_type(config, key, "a string", value, status);
+  if (hone_json_is_printable(hone_slice(*out_text))) return true;
+  return hone_fail(status, HONE_INVALID, "%s: key '%s%s': control character in a string",
+                   config->path, config->section, key);
 }
 
 bool hone_config_int_set(const hone_config_t *config, const char *key, int64_t low, int64_t high,

@@ -47,7 +47,7 @@ HONE_MUST_CHECK bool hone_config_real_or(const hone_config_t *config, const char
                                          double *out_value, hone_status_t *status);
 HONE_MUST_CHECK bool hone_config_bool_or(const hone_config_t *config, const char *key,
                                          bool fallback, bool *out_value, hone_status_t *status);
-// The text lives as long as the config.
+// The text lives as long as the config, and holds no control characters.
 HONE_MUST_CHECK bool hone_config_text(const hone_config_t *config, const char *key,
                                       const char **out_text, hone_status_t *status);
 HONE_MUST_CHECK bool hone_config_text_or(const hone_config_t *config, const char *key,

@@ -11,9 +11,15 @@ bool hone_json_fail(hone_json_cursor_t *c, size_t at, const char *format, ...) {
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  return hone_fail(c->status, HONE_INVALID, "%.300s: byte %llu: %s%s%s", c->path,
-                   (unsigned long long)(c->base + at), c->subject ? c->subject : "",
-                   c->subject ? ": " : "", message);
+  char subject[160] = "";
+  int shown = c->name.bytes < 100 ? (int)c->name.bytes : 100;
+  if (c->subject && shown)
+    snprintf(subject, sizeof subject, "%s '%.*s%s': ", c->subject, shown, c->name.data,
+             c->name.bytes > 100 ? "..." : "");
+  else if (c->subject)
+    snprintf(subject, sizeof subject, "%s: ", c->subject);
+  return hone_fail(c->status, HONE_INVALID, "%.300s: byte %llu: %s%s", c->path,
+                   (unsigned long long)(c->base + at), subject, message);
 }
 
 char hone_json_peek(hone_json_cursor_t *c) {
@@ -155,4 +161,18 @@ size_t hone_json_utf8_check(const char *text, size_t bytes) {
     at += length;
   }
   return bytes;
+}
+
+bool hone_json_is_printable(hone_slice_t text) {
+  for (size_t at = 0; at < text.bytes;) {
+    if (text.data[at] >= 0x20 && text.data[at] < 0x7F) {
+      at++;
+      continue;
+    }
+    uint32_t code;
+    size_t length = hone_utf8_decode(text.data + at, text.bytes - at, &code);
+    if (!length || code < 0xA0) return false;
+    at += length;
+  }
+  return true;
 }

@@ -14,7 +14,8 @@
 
 typedef struct hone_json_cursor {
   const char *path;     // for messages
-  const char *subject;  // what is being read ("tensor 'x'"), for messages; NULL: nothing yet
+  const char *subject;  // what is being read, for messages: "tensor"; NULL: nothing yet
+  hone_slice_t name;    // of the subject; may be empty
   const char *text;     // the document, valid UTF-8
   size_t at, bytes;
   uint64_t base;  // byte offset of the document in its file
@@ -22,7 +23,8 @@ typedef struct hone_json_cursor {
   hone_status_t *status;
 } hone_json_cursor_t;
 
-// HONE_INVALID at byte `at` of the document: "PATH: byte N: SUBJECT: MESSAGE". Returns false.
+// HONE_INVALID at byte `at` of the document: "PATH: byte N: SUBJECT 'NAME': MESSAGE". Returns
+// false.
 bool hone_json_fail(hone_json_cursor_t *c, size_t at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -37,5 +39,7 @@ HONE_MUST_CHECK bool hone_json_read_string(hone_json_cursor_t *c, hone_slice_t *
 HONE_MUST_CHECK bool hone_json_read_count(hone_json_cursor_t *c, uint64_t *out);
 // First byte of `text` that is not part of valid UTF-8, or `bytes` if all is well.
 size_t hone_json_utf8_check(const char *text, size_t bytes);
+// No control characters (C0, DEL, C1), which a terminal would act on. `text` is valid UTF-8.
+bool hone_json_is_printable(hone_slice_t text);
 
 #endif

@@ -3,7 +3,6 @@
 #include "frontend/safetensors.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +21,6 @@ typedef struct parser {
   hone_map_t *names;  // of tensors, to find duplicates
   HONE_LIST(hone_safetensors_entry_t) entries;
   bool has_metadata;
-  char subject[128];
 } parser_t;
 
 static bool read_dtype(parser_t *p, hone_safetensors_entry_t *entry) {
@@ -123,6 +121,7 @@ static bool read_metadata(parser_t *p, size_t place) {
   if (p->has_metadata) return hone_json_fail(&p->cursor, place, "duplicate key '__metadata__'");
   p->has_metadata = true;
   p->cursor.subject = "__metadata__";
+  p->cursor.name = (hone_slice_t){0};
   hone_map_t *keys = hone_map_create(p->cursor.arena);
   if (!hone_json_expect(&p->cursor, '{', "'{' (a map of strings)")) return false;
   if (hone_json_accept(&p->cursor, '}')) return true;
@@ -139,20 +138,14 @@ static bool read_metadata(parser_t *p, size_t place) {
   return hone_json_expect(&p->cursor, '}', "',' or '}'");
 }
 
-// Names end up in messages and tables, so control characters (C0, DEL, C1) are refused.
+// Names end up in messages and tables, so control characters are refused.
 static bool check_name(parser_t *p, hone_slice_t name, size_t place) {
   if (name.bytes == 0) return hone_json_fail(&p->cursor, place, "tensor without a name");
   if (name.bytes > HONE_SAFETENSORS_NAME_LIMIT)
     return hone_json_fail(&p->cursor, place, "tensor name of %zu bytes; the limit is %d",
                           name.bytes, HONE_SAFETENSORS_NAME_LIMIT);
-  for (size_t at = 0; at < name.bytes;) {
-    uint32_t code;
-    size_t length = hone_utf8_decode(name.data + at, name.bytes - at, &code);
-    if (!length || code < 0x20 || (code >= 0x7F && code < 0xA0))
-      return hone_json_fail(&p->cursor, place, "control character in a tensor name");
-    at += length;
-  }
-  return true;
+  return hone_json_is_printable(name) ||
+         hone_json_fail(&p->cursor, place, "control character in a tensor name");
 }
 
 static bool read_member(parser_t *p) {
@@ -164,9 +157,8 @@ static bool read_member(parser_t *p) {
   if (hone_slice_is(name, "__metadata__"))
     return hone_json_expect(&p->cursor, ':', "':'") && read_metadata(p, place);
   if (!check_name(p, name, place)) return false;
-  snprintf(p->subject, sizeof p->subject, "tensor '%.*s'%s",
-           name.bytes < 100 ? (int)name.bytes : 100, name.data, name.bytes > 100 ? "..." : "");
-  p->cursor.subject = p->subject;
+  p->cursor.subject = "tensor";
+  p->cursor.name = name;
   if (!hone_map_insert(p->names, name.data, name.bytes, p))
     return hone_json_fail(&p->cursor, place, "it is in the header twice");
   hone_safetensors_entry_t entry = {
@@ -211,8 +203,8 @@ static bool check_layout(parser_t *p, uint64_t data_bytes) {
       continue;
     }
     size_t place = (size_t)(entry->place - p->cursor.base);
-    snprintf(p->subject, sizeof p->subject, "tensor '%.100s'", entry->name);
-    p->cursor.subject = p->subject;
+    p->cursor.subject = "tensor";
+    p->cursor.name = hone_slice(entry->name);
     if (entry->begin < at)
       return hone_json_fail(&p->cursor, place, "its data overlaps that of tensor '%.100s'",
                             p->entries.items[i - 1].name);

@@ -9,9 +9,7 @@
 
 static const hone_tensor_reader_t reader = {hone_checkpoint_shape, hone_checkpoint_read_rows};
 
-static void close_checkpoint(void *source) {
-  hone_checkpoint_close(source);
-}
+static void close_checkpoint(void *source) { hone_checkpoint_close(source); }
 
 bool hone_tool_import(hone_compile_t *compile, hone_status_t *status) {
   hone_checkpoint_t *checkpoint = NULL;

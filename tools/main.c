@@ -19,13 +19,9 @@ static const struct {
 #undef VERB
 };
 
-size_t hone_verb_count(void) {
-  return sizeof verbs / sizeof *verbs;
-}
+size_t hone_verb_count(void) { return sizeof verbs / sizeof *verbs; }
 
-const hone_verb_t *hone_verb_at(size_t index) {
-  return verbs[index].verb;
-}
+const hone_verb_t *hone_verb_at(size_t index) { return verbs[index].verb; }
 
 bool hone_tool_parse(hone_tool_t *tool, const hone_verb_t *verb, int argc, char **argv,
                      void *fields, int *out_exit) {
@@ -73,6 +69,7 @@ static void install_signals(void) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGHUP, &action, NULL);
+  signal(SIGXFSZ, SIG_IGN);  // so is a file that may not grow
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write
 }
 

@@ -1,8 +1,9 @@
-// The cpu target: x86-64 programs and libraries. Every instruction set level of isa.def is built into one artefact; the
-// runtime picks the best one the machine has.
+// The cpu target: x86-64 programs and libraries. Every instruction set level of isa.def is built
+// into one artefact; the runtime picks the best one the machine has.
 //
-// The ELF code is linked at the start of the weights phase, so that packed weights stream straight into the output behind
-// it; the link phase then writes checksums, manifest and section headers, and makes the output appear.
+// The ELF code is linked at the start of the weights phase, so that packed weights stream straight
+// into the output behind it; the link phase then writes checksums, manifest and section headers,
+// and makes the output appear.
 #include <mlir-c/BuiltinAttributes.h>
 #include <string.h>
 
@@ -27,8 +28,9 @@ typedef struct cpu_state {
 
 // ---- phase dataflow
 
-// Decode reads each weight once whatever the family; from 2 rows on gemm reads a weight once per block of rows where gemv
-// reads it once per row. So gemv is used for one row only. Attention: a tile of rows shares the keys it reads.
+// Decode reads each weight once whatever the family; from 2 rows on gemm reads a weight once per
+// block of rows where gemv reads it once per row. So gemv is used for one row only. Attention: a
+// tile of rows shares the keys it reads.
 static const char *choose(ir_op_kind_t kind) {
   switch (kind) {
     case IR_OP_LINEAR: return "gemv unroll=2 < 2, gemm";
@@ -46,7 +48,8 @@ static const char *choose(ir_op_kind_t kind) {
 static void set_flow(MlirOperation op, const char *flow) {
   MlirStringRef name = mlirStringRefCreateFromCString("hone.dataflow");
   if (!mlirAttributeIsNull(mlirOperationGetAttributeByName(op, name))) return;
-  MlirAttribute text = mlirStringAttrGet(mlirOperationGetContext(op), mlirStringRefCreateFromCString(flow));
+  MlirAttribute text =
+      mlirStringAttrGet(mlirOperationGetContext(op), mlirStringRefCreateFromCString(flow));
   mlirOperationSetAttributeByName(op, name, text);
 }
 
@@ -88,17 +91,19 @@ static const char *const *kernel_symbols(cpu_state_t *state, const char *isa) {
   size_t count = state->draft.kernels.count;
   const char **symbols = HONE_NEW_ARRAY(state->arena, const char *, count);
   for (size_t i = 0; i < count; i++)
-    symbols[i] = hone_arena_format(state->arena, "hone_%s_%s_%zu", isa, hone_family_name(state->draft.kernels.items[i].spec.family), i);
+    symbols[i] = hone_arena_format(state->arena, "hone_%s_%s_%zu", isa,
+                                   hone_family_name(state->draft.kernels.items[i].spec.family), i);
   return symbols;
 }
 
-static bool build_isa(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form, hone_buffer_t *out,
-                      hone_status_t *status) {
+static bool build_isa(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form,
+                      hone_buffer_t *out, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   size_t count = state->draft.kernels.count;
   const char *const *symbols = kernel_symbols(state, isa->name);
   hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, count);
-  for (size_t i = 0; i < count; i++) kernels[i] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
+  for (size_t i = 0; i < count; i++)
+    kernels[i] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
   return hone_cpu_object_build(compile->session, isa, kernels, count, form, out, status);
 }
 
@@ -107,11 +112,13 @@ static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_statu
   hone_output_t *output = NULL;
   bool ok = true;
   for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++) {
-    hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";", hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
+    hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";",
+                       hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
     ok = build_isa(compile, hone_cpu_isa_at(i), form, &text, status);
   }
   ok = ok && hone_output_create(compile->options.output, 0644, &output, status) &&
-       hone_output_write(output, text.data, text.bytes, status) && hone_output_commit(output, status);
+       hone_output_write(output, text.data, text.bytes, status) &&
+       hone_output_commit(output, status);
   hone_output_destroy(output);
   hone_buffer_deinit(&text);
   return ok;
@@ -138,11 +145,14 @@ static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
   state->arena = compile->arena;
   compile->target_state = state;
   compile->target_state_close = close_state;
-  if (!hone_plan_lower(&compile->model, compile->options.cache, compile->arena, &state->draft, status)) return false;
+  if (!hone_plan_lower(&compile->model, compile->options.cache, compile->arena, &state->draft,
+                       status))
+    return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);
   if (!writes_artefact(compile)) return true;  // the link phase builds them as text
   for (size_t i = 0; i < hone_cpu_isa_count(); i++)
-    if (!build_isa(compile, hone_cpu_isa_at(i), HONE_CPU_EMIT_OBJECT, &state->objects[i], status)) return false;
+    if (!build_isa(compile, hone_cpu_isa_at(i), HONE_CPU_EMIT_OBJECT, &state->objects[i], status))
+      return false;
   return build_image(compile, status);
 }
 
@@ -152,7 +162,9 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   const char *linked;
   if (!writes_artefact(compile)) return true;
-  if (!compile->options.output) return hone_fail(status, HONE_INVALID, "no output: give -o OUT, or stop before the weights with --to kernels");
+  if (!compile->options.output)
+    return hone_fail(status, HONE_INVALID,
+                     "no output: give -o OUT, or stop before the weights with --to kernels");
   if (!hone_output_create(compile->options.output, 0755, &state->output, status)) return false;
   if (!hone_scratch_create(compile->arena, &state->scratch, status)) return false;
   hone_link_job_t link = {
@@ -164,13 +176,15 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
       .is_library = emits(compile, "lib"),
   };
   if (!hone_link_run(&link, compile->arena, &linked, status)) return false;
-  if (!hone_elf_writer_create(linked, state->output, compile->arena, &state->writer, status)) return false;
+  if (!hone_elf_writer_create(linked, state->output, compile->arena, &state->writer, status))
+    return false;
   state->hashes = HONE_NEW_ARRAY(compile->arena, uint64_t, state->draft.tensors.count);
   hone_pack_job_t pack = {
       .reader = compile->reader,
       .source = compile->source,
       .output = state->output,
-      .base = hone_elf_writer_reserve(state->writer, HONE_SECTION_WEIGHTS, state->draft.header.weight_bytes, PAGE_BYTES),
+      .base = hone_elf_writer_reserve(state->writer, HONE_SECTION_WEIGHTS,
+                                      state->draft.header.weight_bytes, PAGE_BYTES),
       .items = state->draft.tensors.items,
       .count = state->draft.tensors.count,
       .threads = compile->options.threads,
@@ -181,12 +195,14 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
 
 static bool write_checks(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
-  size_t count = state->draft.tensors.count, bytes = sizeof(hone_checks_t) + count * sizeof(uint64_t);
+  size_t count = state->draft.tensors.count,
+         bytes = sizeof(hone_checks_t) + count * sizeof(uint64_t);
   hone_checks_t *checks = hone_arena_alloc(compile->arena, bytes);
   checks->magic = HONE_PLAN_MAGIC;
   checks->count = (uint32_t)count;
   checks->plan = hone_hash64(state->plan.data, state->plan.bytes);
-  if (compile->tokenizer.bytes) checks->tokenizer = hone_hash64(compile->tokenizer.data, compile->tokenizer.bytes);
+  if (compile->tokenizer.bytes)
+    checks->tokenizer = hone_hash64(compile->tokenizer.data, compile->tokenizer.bytes);
   memcpy(checks->tensor, state->hashes, count * sizeof(uint64_t));
   uint64_t offset = hone_elf_writer_reserve(state->writer, HONE_SECTION_CHECKS, bytes, 8);
   return hone_output_write_at(state->output, offset, checks, bytes, status);
@@ -210,10 +226,11 @@ static bool link_artefact(hone_compile_t *compile, hone_status_t *status) {
   if (emits(compile, "llvm")) return write_text(compile, HONE_CPU_EMIT_LLVM, status);
   if (emits(compile, "asm")) return write_text(compile, HONE_CPU_EMIT_ASM, status);
   if (!writes_artefact(compile)) return true;
-  if (!write_checks(compile, status) || !write_manifest(compile, status) || !hone_elf_writer_finish(state->writer, status) ||
-      !hone_output_commit(state->output, status))
+  if (!write_checks(compile, status) || !write_manifest(compile, status) ||
+      !hone_elf_writer_finish(state->writer, status) || !hone_output_commit(state->output, status))
     return false;
-  return !emits(compile, "lib") || hone_header_write(compile->options.output, compile->arena, status);
+  return !emits(compile, "lib") ||
+         hone_header_write(compile->options.output, compile->arena, status);
 }
 
 const hone_target_t hone_target_cpu = {

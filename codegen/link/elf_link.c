@@ -1,5 +1,5 @@
-// Runs ld.lld 22 on objects and the runtime archives. Deterministic: no build id, no debug information with its paths,
-// fixed order.
+// Runs ld.lld 22 on objects and the runtime archives. Deterministic: no build id, no debug
+// information with its paths, fixed order.
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -26,7 +26,8 @@ static void add(command_t *command, const char *argument) {
 
 static bool write_file(const char *path, const hone_buffer_t *data, hone_status_t *status) {
   hone_output_t *output = NULL;
-  bool ok = hone_output_create(path, 0644, &output, status) && hone_output_write(output, data->data, data->bytes, status) &&
+  bool ok = hone_output_create(path, 0644, &output, status) &&
+            hone_output_write(output, data->data, data->bytes, status) &&
             hone_output_commit(output, status);
   hone_output_destroy(output);
   return ok;
@@ -45,7 +46,9 @@ static bool write_exports(const hone_link_job_t *job, hone_arena_t *arena, const
 
 static bool check_exists(const char *path, hone_status_t *status) {
   if (hone_file_exists(path)) return true;
-  return hone_fail(status, HONE_NOT_FOUND, "%s is missing: programs cannot be linked; is hone installed whole, and libc6-dev?", path);
+  return hone_fail(
+      status, HONE_NOT_FOUND,
+      "%s is missing: programs cannot be linked; is hone installed whole, and libc6-dev?", path);
 }
 
 static void add_sanitizers(command_t *command, hone_arena_t *arena) {
@@ -56,15 +59,27 @@ static void add_sanitizers(command_t *command, hone_arena_t *arena) {
   }
 }
 
-static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char *output, command_t *command,
-                    hone_status_t *status) {
+static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char *output,
+                    command_t *command, hone_status_t *status) {
   const char *runtime = hone_path_join(arena, job->runtime_folder, "libhone_rt.a");
   const char *program = hone_path_join(arena, job->runtime_folder, "libhone_program.a"), *exports;
   const char *needed[] = {HONE_LINK_LLD, runtime, program, HONE_LINK_CRT1, HONE_LINK_LIBC};
   for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
     if (!check_exists(needed[i], status)) return false;
-  const char *const common[] = {HONE_LINK_LLD, "-o", output, "--build-id=none", "--hash-style=gnu", "--gc-sections", "--strip-debug", "-z",
-                          "relro", "-z", "now", "-z", "noexecstack", "--eh-frame-hdr"};
+  const char *const common[] = {HONE_LINK_LLD,
+                                "-o",
+                                output,
+                                "--build-id=none",
+                                "--hash-style=gnu",
+                                "--gc-sections",
+                                "--strip-debug",
+                                "-z",
+                                "relro",
+                                "-z",
+                                "now",
+                                "-z",
+                                "noexecstack",
+                                "--eh-frame-hdr"};
   for (size_t i = 0; i < sizeof common / sizeof *common; i++) add(command, common[i]);
   if (job->is_library) {
     if (!write_exports(job, arena, &exports, status)) return false;
@@ -88,35 +103,44 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   if (job->is_library) add(command, "--whole-archive");
   add(command, runtime);
   if (job->is_library) add(command, "--no-whole-archive");
-  const char *const tail[] = {"--as-needed", HONE_LINK_LIBM, HONE_LINK_LIBC, HONE_LINK_LIBGCC, HONE_LINK_CRTN};
+  const char *const tail[] = {"--as-needed", HONE_LINK_LIBM, HONE_LINK_LIBC, HONE_LINK_LIBGCC,
+                              HONE_LINK_CRTN};
   for (size_t i = 0; i < sizeof tail / sizeof *tail; i++) add(command, tail[i]);
   return true;
 }
 
-static bool run(command_t *command, const char *messages, hone_arena_t *arena, hone_status_t *status) {
+static bool run(command_t *command, const char *messages, hone_arena_t *arena,
+                hone_status_t *status) {
   posix_spawn_file_actions_t actions;
   pid_t pid;
   int result;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, messages, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  int error = posix_spawn(&pid, command->argv[0], &actions, NULL, (char *const *)command->argv, environ);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, messages, O_WRONLY | O_CREAT | O_TRUNC,
+                                   0600);
+  int error =
+      posix_spawn(&pid, command->argv[0], &actions, NULL, (char *const *)command->argv, environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error) return hone_fail(status, HONE_IO, "cannot run %s: %s", command->argv[0], strerror(error));
+  if (error)
+    return hone_fail(status, HONE_IO, "cannot run %s: %s", command->argv[0], strerror(error));
   while (waitpid(pid, &result, 0) < 0)
     if (errno != EINTR) return hone_fail(status, HONE_IO, "lost the linker: %s", strerror(errno));
   if (WIFEXITED(result) && WEXITSTATUS(result) == 0) return true;
   char *text = NULL;
   size_t bytes;
   hone_status_t ignored = {0};
-  if (!hone_file_read(messages, 1 << 20, arena, &text, &bytes, &ignored)) text = hone_arena_strdup(arena, "");
+  if (!hone_file_read(messages, 1 << 20, arena, &text, &bytes, &ignored))
+    text = hone_arena_strdup(arena, "");
   for (char *at = text; *at; at++)
     if (*at == '\n') *at = ' ';
   if (WIFSIGNALED(result) || strstr(text, "No space left") || strstr(text, "File too large"))
-    return hone_fail(status, HONE_EXHAUSTED, "the linker could not write its output: is the disk of %s full? %.300s", messages, text);
+    return hone_fail(status, HONE_EXHAUSTED,
+                     "the linker could not write its output: is the disk of %s full? %.300s",
+                     messages, text);
   return hone_fail(status, HONE_INTERNAL, "the linker failed: %.600s", text);
 }
 
-bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path, hone_status_t *status) {
+bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path,
+                   hone_status_t *status) {
   command_t command = {0};
   *out_path = hone_path_join(arena, job->scratch, "linked");
   return compose(job, arena, *out_path, &command, status) &&

@@ -1,5 +1,5 @@
-// The image object: plan and tokenizer as constants, a table of kernel addresses per ISA, and hone_image that points at
-// them. Made with LLVM so that it is an ordinary relocatable object.
+// The image object: plan and tokenizer as constants, a table of kernel addresses per ISA, and
+// hone_image that points at them. Made with LLVM so that it is an ordinary relocatable object.
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
@@ -14,7 +14,8 @@ typedef struct image {
   LLVMTypeRef pointer, i32, i64;
 } image_t;
 
-static LLVMValueRef add_constant(image_t *image, const char *name, LLVMValueRef value, unsigned alignment) {
+static LLVMValueRef add_constant(image_t *image, const char *name, LLVMValueRef value,
+                                 unsigned alignment) {
   LLVMValueRef global = LLVMAddGlobal(image->module, LLVMTypeOf(value), name);
   LLVMSetInitializer(global, value);
   LLVMSetGlobalConstant(global, 1);
@@ -23,9 +24,11 @@ static LLVMValueRef add_constant(image_t *image, const char *name, LLVMValueRef 
   return global;
 }
 
-static LLVMValueRef add_bytes(image_t *image, const char *name, hone_slice_t bytes, bool terminated) {
+static LLVMValueRef add_bytes(image_t *image, const char *name, hone_slice_t bytes,
+                              bool terminated) {
   if (!bytes.bytes) return LLVMConstNull(image->pointer);
-  LLVMValueRef value = LLVMConstStringInContext2(image->context, bytes.data, bytes.bytes, !terminated);
+  LLVMValueRef value =
+      LLVMConstStringInContext2(image->context, bytes.data, bytes.bytes, !terminated);
   return add_constant(image, name, value, terminated ? 1 : 64);
 }
 
@@ -49,7 +52,8 @@ static void add_image(image_t *image, hone_arena_t *arena) {
   for (size_t i = 0; i < HONE_LINK_ISAS; i++) {
     isas[i] = LLVMConstNull(entry_type);
     if (i >= spec->isa_count) continue;
-    LLVMValueRef fields[] = {add_bytes(image, "isa", hone_slice(spec->isa_names[i]), true), add_table(image, i, arena)};
+    LLVMValueRef fields[] = {add_bytes(image, "isa", hone_slice(spec->isa_names[i]), true),
+                             add_table(image, i, arena)};
     isas[i] = LLVMConstStructInContext(image->context, fields, 2, 0);
   }
   LLVMValueRef fields[] = {
@@ -59,12 +63,13 @@ static void add_image(image_t *image, hone_arena_t *arena) {
       LLVMConstInt(image->i32, spec->isa_count, 0),
       LLVMConstArray2(entry_type, isas, HONE_LINK_ISAS),
   };
-  LLVMValueRef global = add_constant(image, "hone_image", LLVMConstStructInContext(image->context, fields, 5, 0), 16);
+  LLVMValueRef global =
+      add_constant(image, "hone_image", LLVMConstStructInContext(image->context, fields, 5, 0), 16);
   LLVMSetLinkage(global, LLVMExternalLinkage);
 }
 
-// An ELF note with the plan's version. Its alignment differs from that of other notes, so it gets a program header of
-// its own, which elf_sections.c takes for the sections it adds.
+// An ELF note with the plan's version. Its alignment differs from that of other notes, so it gets a
+// program header of its own, which elf_sections.c takes for the sections it adds.
 static void add_note(image_t *image) {
   const uint32_t words[] = {sizeof HONE_LINK_NOTE_NAME, sizeof(uint32_t), HONE_LINK_NOTE_TYPE};
   char note[32] = {0};
@@ -85,13 +90,15 @@ static bool generate(image_t *image, hone_buffer_t *out, hone_status_t *status) 
     LLVMDisposeMessage(message);
     return false;
   }
-  LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, image->spec->triple, "x86-64", "", LLVMCodeGenLevelNone,
-                                                         LLVMRelocPIC, LLVMCodeModelSmall);
+  LLVMTargetMachineRef machine =
+      LLVMCreateTargetMachine(target, image->spec->triple, "x86-64", "", LLVMCodeGenLevelNone,
+                              LLVMRelocPIC, LLVMCodeModelSmall);
   LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
   LLVMSetTarget(image->module, image->spec->triple);
   LLVMSetModuleDataLayout(image->module, layout);
   LLVMDisposeTargetData(layout);
-  bool ok = !LLVMTargetMachineEmitToMemoryBuffer(machine, image->module, LLVMObjectFile, &message, &code);
+  bool ok =
+      !LLVMTargetMachineEmitToMemoryBuffer(machine, image->module, LLVMObjectFile, &message, &code);
   if (ok) {
     hone_buffer_add(out, LLVMGetBufferStart(code), LLVMGetBufferSize(code));
     LLVMDisposeMemoryBuffer(code);
@@ -103,10 +110,13 @@ static bool generate(image_t *image, hone_buffer_t *out, hone_status_t *status) 
   return ok;
 }
 
-bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object, hone_status_t *status) {
+bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object,
+                      hone_status_t *status) {
   hone_arena_t *arena = hone_arena_create();
   LLVMContextRef context = LLVMContextCreate();
-  image_t image = {.spec = spec, .context = context, .module = LLVMModuleCreateWithNameInContext("image", context)};
+  image_t image = {.spec = spec,
+                   .context = context,
+                   .module = LLVMModuleCreateWithNameInContext("image", context)};
   image.pointer = LLVMPointerTypeInContext(context, 0);
   image.i32 = LLVMInt32TypeInContext(context);
   image.i64 = LLVMInt64TypeInContext(context);

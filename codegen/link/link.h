@@ -1,5 +1,5 @@
-// Linking: kernels, plan, tokenizer and runtime become an ELF file, to which sections that are not loaded (weights,
-// checksums, manifest) are appended. Thread rule: the session's thread.
+// Linking: kernels, plan, tokenizer and runtime become an ELF file, to which sections that are not
+// loaded (weights, checksums, manifest) are appended. Thread rule: the session's thread.
 #ifndef HONE_CODEGEN_LINK_LINK_H
 #define HONE_CODEGEN_LINK_LINK_H
 
@@ -11,7 +11,8 @@ enum { HONE_LINK_ISAS = 4 };  // as hone_image_t
 // The note `.note.hone`: 32 bytes, 8-aligned, plan version as its description.
 #define HONE_LINK_NOTE_NAME "hone"
 enum { HONE_LINK_NOTE_TYPE = 1, HONE_LINK_NOTE_BYTES = 32 };
-// Type of the program header that covers the added sections: in the range for operating systems, ignored by all.
+// Type of the program header that covers the added sections: in the range for operating systems,
+// ignored by all.
 enum { HONE_LINK_SEGMENT = 0x686f6e65 };
 
 // ---- image.c: the object that defines `hone_image`
@@ -22,7 +23,8 @@ typedef struct hone_image_spec {
   const char *isa_names[HONE_LINK_ISAS];
   const char *const *symbols[HONE_LINK_ISAS];  // (kernel_count) per ISA
 } hone_image_spec_t;
-HONE_MUST_CHECK bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object, hone_status_t *status);
+HONE_MUST_CHECK bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object,
+                                      hone_status_t *status);
 
 // ---- elf_link.c: ld.lld
 typedef struct hone_link_job {
@@ -34,17 +36,19 @@ typedef struct hone_link_job {
   bool is_library;
 } hone_link_job_t;
 // Writes the linked file to `scratch`/linked and returns its path.
-HONE_MUST_CHECK bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path,
-                                   hone_status_t *status);
+HONE_MUST_CHECK bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena,
+                                   const char **out_path, hone_status_t *status);
 
 // ---- elf_sections.c: appending sections to a linked ELF file while it is copied to its output
 typedef struct hone_elf_writer hone_elf_writer_t;
 // Copies the linked file at `path` into the output. Errors if it is no ELF file we can extend.
-HONE_MUST_CHECK bool hone_elf_writer_create(const char *path, hone_output_t *output, hone_arena_t *arena,
-                                            hone_elf_writer_t **out_writer, hone_status_t *status);
-// Reserves a section of `bytes` at the next multiple of `alignment` and returns its file offset; its contents are the
-// caller's to write. At most 8 sections.
-uint64_t hone_elf_writer_reserve(hone_elf_writer_t *writer, const char *name, uint64_t bytes, uint64_t alignment);
+HONE_MUST_CHECK bool hone_elf_writer_create(const char *path, hone_output_t *output,
+                                            hone_arena_t *arena, hone_elf_writer_t **out_writer,
+                                            hone_status_t *status);
+// Reserves a section of `bytes` at the next multiple of `alignment` and returns its file offset;
+// its contents are the caller's to write. At most 8 sections.
+uint64_t hone_elf_writer_reserve(hone_elf_writer_t *writer, const char *name, uint64_t bytes,
+                                 uint64_t alignment);
 // Writes section names, section headers and the ELF header. Nothing may be reserved afterwards.
 HONE_MUST_CHECK bool hone_elf_writer_finish(hone_elf_writer_t *writer, hone_status_t *status);
 
@@ -60,8 +64,10 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out);
 
 // ---- header.c: OUT.h beside a library
 extern const char hone_public_header[];
-// Appends the version script that exports every function the public header declares, and nothing else.
+// Appends the version script that exports every function the public header declares, and nothing
+// else.
 void hone_header_exports(hone_buffer_t *out);
-HONE_MUST_CHECK bool hone_header_write(const char *library, hone_arena_t *arena, hone_status_t *status);
+HONE_MUST_CHECK bool hone_header_write(const char *library, hone_arena_t *arena,
+                                       hone_status_t *status);
 
 #endif

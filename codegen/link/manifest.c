@@ -1,4 +1,5 @@
-// The manifest: what went into an artefact, as JSON. No dates and no paths: the same input gives the same bytes anywhere.
+// The manifest: what went into an artefact, as JSON. No dates and no paths: the same input gives
+// the same bytes anywhere.
 #include <inttypes.h>
 #include <llvm/Config/llvm-config.h>
 #include <stdio.h>
@@ -14,11 +15,13 @@ static void write_model(hone_json_t *json, const hone_draft_t *draft) {
   const struct {
     const char *name;
     uint32_t value;
-  } fields[] = {{"vocab", plan->vocab},       {"width", plan->width},       {"layers", plan->layers},
-                {"heads", plan->heads},       {"kv_heads", plan->kv_heads}, {"head_dim", plan->head_dim},
-                {"context", plan->context},   {"window", plan->window},     {"batch", plan->batch},
-                {"head_batch", plan->head_batch}};
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) hone_json_u64(json, fields[i].name, fields[i].value);
+  } fields[] = {{"vocab", plan->vocab},       {"width", plan->width},
+                {"layers", plan->layers},     {"heads", plan->heads},
+                {"kv_heads", plan->kv_heads}, {"head_dim", plan->head_dim},
+                {"context", plan->context},   {"window", plan->window},
+                {"batch", plan->batch},       {"head_batch", plan->head_batch}};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    hone_json_u64(json, fields[i].name, fields[i].value);
   hone_json_string(json, "cache", hone_format_info((hone_storage_t)plan->cache_storage)->name);
   hone_json_u64(json, "arena_bytes", plan->arena_bytes);
   hone_json_u64(json, "weight_bytes", plan->weight_bytes);
@@ -40,7 +43,8 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
   hone_json_array_begin(json, "tensors");
   for (size_t i = 0; i < spec->draft->tensors.count; i++) {
     const hone_pack_item_t *item = &spec->draft->tensors.items[i];
-    hone_format_t format = {item->storage, hone_format_info(item->storage)->grouped ? HONE_GROUP : 0};
+    hone_format_t format = {item->storage,
+                            hone_format_info(item->storage)->grouped ? HONE_GROUP : 0};
     hone_json_object_begin(json, NULL);
     hone_json_string(json, "name", item->recipe.name);
     hone_json_string(json, "format", hone_format_text(format, text));
@@ -51,17 +55,21 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
     snprintf(text, sizeof text, "%016" PRIx64, spec->hashes[i]);
     hone_json_string(json, "xxh3", text);
     hone_json_array_begin(json, "sources");
-    for (size_t s = 0; s < item->recipe.source_count; s++) hone_json_string(json, NULL, item->recipe.sources[s]);
+    for (size_t s = 0; s < item->recipe.source_count; s++)
+      hone_json_string(json, NULL, item->recipe.sources[s]);
     hone_json_array_end(json);
     hone_json_object_end(json);
   }
   hone_json_array_end(json);
 }
 
-// The import gives its sources as JSON text: it becomes the last member of the finished object as it is.
+// The import gives its sources as JSON text: it becomes the last member of the finished object as
+// it is.
 static void add_sources(const hone_buffer_t *sources, hone_buffer_t *out) {
-  while (out->bytes && (out->data[out->bytes - 1] == '}' || out->data[out->bytes - 1] == '\n')) out->bytes--;
-  hone_buffer_format(out, ",\n  \"sources\": %s\n}\n", sources->bytes ? hone_buffer_cstr(sources) : "[]");
+  while (out->bytes && (out->data[out->bytes - 1] == '}' || out->data[out->bytes - 1] == '\n'))
+    out->bytes--;
+  hone_buffer_format(out, ",\n  \"sources\": %s\n}\n",
+                     sources->bytes ? hone_buffer_cstr(sources) : "[]");
 }
 
 void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
@@ -79,7 +87,8 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
   write_options(&json, &spec->compile->options);
   write_tensors(&json, spec);
   hone_json_array_begin(&json, "kernels");
-  for (size_t i = 0; i < spec->draft->kernels.count; i++) hone_json_string(&json, NULL, spec->draft->kernels.items[i].name);
+  for (size_t i = 0; i < spec->draft->kernels.count; i++)
+    hone_json_string(&json, NULL, spec->draft->kernels.items[i].name);
   hone_json_array_end(&json);
   hone_json_array_begin(&json, "launches");
   for (size_t i = 0; i < spec->draft->launches.count; i++)

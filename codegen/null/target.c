@@ -1,5 +1,5 @@
-// The null target: every phase that needs no machine. It is for measuring importers and passes, and the smallest example
-// of a target (docs/add-target.md).
+// The null target: every phase that needs no machine. It is for measuring importers and passes, and
+// the smallest example of a target (docs/add-target.md).
 #include "codegen/target.h"
 
 static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
@@ -10,7 +10,8 @@ static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
 static bool refuse(hone_compile_t *compile, hone_status_t *status) {
   (void)compile;
   return hone_fail(status, HONE_UNSUPPORTED,
-                   "target null makes no kernels: stop before them (--to memory, or --emit ir), or use --target cpu");
+                   "target null makes no kernels: stop before them (--to memory, or --emit ir), or "
+                   "use --target cpu");
 }
 
 const hone_target_t hone_target_null = {

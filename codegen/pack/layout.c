@@ -1,4 +1,5 @@
-// Packed layout of weights: where each row's blocks lie within a tile. The quantizers do the number work.
+// Packed layout of weights: where each row's blocks lie within a tile. The quantizers do the number
+// work.
 #include "codegen/pack/layout.h"
 
 #include <string.h>
@@ -20,19 +21,25 @@ static void copy_f32(const float *row, uint64_t Kp, float *out) {
     memcpy(out + block * R * LANES, row + block * LANES, LANES * sizeof(float));
 }
 
-int hone_layout_tile(hone_storage_t storage, uint64_t Kp, const float *const rows[HONE_TILE_ROWS], uint8_t *codes,
-                     uint16_t *scales) {
+int hone_layout_tile(hone_storage_t storage, uint64_t Kp, const float *const rows[HONE_TILE_ROWS],
+                     uint8_t *codes, uint16_t *scales) {
   uint64_t groups = Kp / HONE_GROUP;
   for (int r = 0; r < R; r++) {
     bool fits = true;
     switch (storage) {
       case HONE_F32: copy_f32(rows[r], Kp, (float *)codes + r * LANES); break;
-      case HONE_F16: fits = hone_quantize_f16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES); break;
-      case HONE_BF16: fits = hone_quantize_bf16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES); break;
+      case HONE_F16:
+        fits = hone_quantize_f16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES);
+        break;
+      case HONE_BF16:
+        fits = hone_quantize_bf16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES);
+        break;
       case HONE_Q8:
         fits = hone_quantize_q8(rows[r], groups, (int8_t *)codes + r * 64, R * 64, scales + r, R);
         break;
-      case HONE_NF4: fits = hone_quantize_nf4(rows[r], groups, codes + r * 32, R * 32, scales + r, R); break;
+      case HONE_NF4:
+        fits = hone_quantize_nf4(rows[r], groups, codes + r * 32, R * 32, scales + r, R);
+        break;
       default: fits = false; break;
     }
     if (!fits) return r;

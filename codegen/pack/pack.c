@@ -1,7 +1,8 @@
-// Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read, quantize and write
-// them independently, then take turns in the same order to feed the tensor's hash. As the thread with the lowest
-// unfinished chunk never waits, this cannot lock up, and memory is one chunk per thread. A tensor's hash covers its
-// codes, then its scales: the scales plane (at most 1/16 of the codes) is gathered in memory and written at the end.
+// Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read,
+// quantize and write them independently, then take turns in the same order to feed the tensor's
+// hash. As the thread with the lowest unfinished chunk never waits, this cannot lock up, and memory
+// is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales plane (at
+// most 1/16 of the codes) is gathered in memory and written at the end.
 #include "codegen/pack/pack.h"
 
 #include <inttypes.h>
@@ -45,8 +46,8 @@ typedef struct packer {
 
 typedef struct worker {  // buffers of one thread, grown to the largest chunk it met
   packer_t *packer;
-  float *values;      // (rows, K) as read
-  float *padded;      // (HONE_TILE_ROWS, Kp)
+  float *values;  // (rows, K) as read
+  float *padded;  // (HONE_TILE_ROWS, Kp)
   uint8_t *codes;
   uint16_t *scales;
   size_t values_bytes, padded_bytes, codes_bytes, scales_bytes;  // capacities
@@ -56,15 +57,19 @@ typedef struct worker {  // buffers of one thread, grown to the largest chunk it
 bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage, uint64_t *out_bytes,
                        hone_status_t *status) {
   uint64_t count;
-  if (recipe->N <= 0 || recipe->K <= 0 || recipe->N > UINT32_MAX - HONE_PAD || recipe->K > UINT32_MAX - HONE_PAD ||
-      !hone_checked_mul(hone_padded((uint64_t)recipe->N), hone_padded((uint64_t)recipe->K), &count) ||
+  if (recipe->N <= 0 || recipe->K <= 0 || recipe->N > UINT32_MAX - HONE_PAD ||
+      recipe->K > UINT32_MAX - HONE_PAD ||
+      !hone_checked_mul(hone_padded((uint64_t)recipe->N), hone_padded((uint64_t)recipe->K),
+                        &count) ||
       count > (uint64_t)1 << 58)
-    return hone_fail(status, HONE_INVALID, "recipe %s: a tensor of %" PRId64 " x %" PRId64 " cannot be packed",
+    return hone_fail(status, HONE_INVALID,
+                     "recipe %s: a tensor of %" PRId64 " x %" PRId64 " cannot be packed",
                      recipe->name, recipe->N, recipe->K);
   bool is_vector = recipe->K == 1;
   *out_storage = is_vector ? HONE_F32 : recipe->format.storage;
-  *out_bytes = is_vector ? hone_padded((uint64_t)recipe->N) * sizeof(float)
-                         : hone_packed_bytes(*out_storage, (uint64_t)recipe->N, (uint64_t)recipe->K);
+  *out_bytes = is_vector
+                   ? hone_padded((uint64_t)recipe->N) * sizeof(float)
+                   : hone_packed_bytes(*out_storage, (uint64_t)recipe->N, (uint64_t)recipe->K);
   return true;
 }
 
@@ -88,13 +93,16 @@ static bool grow(void **data, size_t *capacity, size_t bytes) {
 }
 
 // Makes room for a chunk. K is bounded by the reader's checks against the file's size.
-static bool reserve(worker_t *worker, uint64_t row_count, uint64_t K, uint64_t Kp, hone_status_t *status) {
-  if (grow((void **)&worker->values, &worker->values_bytes, (row_count * K + HONE_PAD) * sizeof(float)) &&
+static bool reserve(worker_t *worker, uint64_t row_count, uint64_t K, uint64_t Kp,
+                    hone_status_t *status) {
+  if (grow((void **)&worker->values, &worker->values_bytes,
+           (row_count * K + HONE_PAD) * sizeof(float)) &&
       grow((void **)&worker->padded, &worker->padded_bytes, HONE_TILE_ROWS * Kp * sizeof(float)) &&
       grow((void **)&worker->codes, &worker->codes_bytes, worker->code_count) &&
       grow((void **)&worker->scales, &worker->scales_bytes, worker->scale_count + 64))
     return true;
-  return hone_fail(status, HONE_EXHAUSTED, "no memory for packing %" PRIu64 " rows of %" PRIu64 " weights", row_count, K);
+  return hone_fail(status, HONE_EXHAUSTED,
+                   "no memory for packing %" PRIu64 " rows of %" PRIu64 " weights", row_count, K);
 }
 
 static bool pack_vector(worker_t *worker, const hone_rows_t *rows, hone_status_t *status) {
@@ -109,11 +117,13 @@ static bool pack_vector(worker_t *worker, const hone_rows_t *rows, hone_status_t
   return true;
 }
 
-static bool pack_tiles(worker_t *worker, const hone_rows_t *rows, const chunk_t *chunk, hone_storage_t storage,
-                       hone_status_t *status) {
+static bool pack_tiles(worker_t *worker, const hone_rows_t *rows, const chunk_t *chunk,
+                       hone_storage_t storage, hone_status_t *status) {
   uint64_t K = (uint64_t)rows->K, Kp = hone_padded(K);
-  uint64_t code_bytes = hone_layout_tile_code_bytes(storage, Kp), scale_bytes = hone_layout_tile_scale_bytes(storage, Kp);
-  int64_t first = chunk->tile * HONE_TILE_ROWS, left = rows->N - first, count = chunk->tile_count * HONE_TILE_ROWS;
+  uint64_t code_bytes = hone_layout_tile_code_bytes(storage, Kp),
+           scale_bytes = hone_layout_tile_scale_bytes(storage, Kp);
+  int64_t first = chunk->tile * HONE_TILE_ROWS, left = rows->N - first,
+          count = chunk->tile_count * HONE_TILE_ROWS;
   int64_t real = left < 0 ? 0 : left < count ? left : count;  // the rest are pads
   worker->code_count = (uint64_t)chunk->tile_count * code_bytes;
   worker->scale_count = (uint64_t)chunk->tile_count * scale_bytes;
@@ -136,9 +146,10 @@ static bool pack_tiles(worker_t *worker, const hone_rows_t *rows, const chunk_t 
                                worker->scales + (uint64_t)t * scale_bytes / sizeof(uint16_t));
     if (bad >= 0)
       return hone_fail(status, HONE_INVALID,
-                       "recipe %s (from %s), row %" PRId64 ": a weight is too large for format %s; choose f32 or bf16",
-                       rows->recipe->name, rows->recipe->sources[0], first + t * HONE_TILE_ROWS + bad,
-                       hone_format_info(storage)->name);
+                       "recipe %s (from %s), row %" PRId64
+                       ": a weight is too large for format %s; choose f32 or bf16",
+                       rows->recipe->name, rows->recipe->sources[0],
+                       first + t * HONE_TILE_ROWS + bad, hone_format_info(storage)->name);
   }
   return true;
 }
@@ -149,12 +160,14 @@ static bool pack_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *st
   const hone_rows_t *rows = &worker->packer->rows[chunk->item];
   uint64_t tile_bytes = hone_layout_tile_code_bytes(item->storage, hone_padded((uint64_t)rows->K));
   uint64_t place = job->base + item->offset + (uint64_t)chunk->tile * tile_bytes;
-  if (rows->K == 1 ? !pack_vector(worker, rows, status) : !pack_tiles(worker, rows, chunk, item->storage, status))
+  if (rows->K == 1 ? !pack_vector(worker, rows, status)
+                   : !pack_tiles(worker, rows, chunk, item->storage, status))
     return false;
   return hone_output_write_at(job->output, place, worker->codes, worker->code_count, status);
 }
 
-// Runs on the thread whose turn it is: hashes the chunk's codes; after the last one writes and hashes the scales.
+// Runs on the thread whose turn it is: hashes the chunk's codes; after the last one writes and
+// hashes the scales.
 static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
   packer_t *packer = worker->packer;
   const hone_pack_job_t *job = packer->job;
@@ -167,7 +180,8 @@ static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *
   uint64_t place = job->base + item->offset + item->bytes - scale_bytes;
   if (scale_bytes) {
     hone_hasher_add(packer->hasher, packer->scales.data, scale_bytes);
-    if (!hone_output_write_at(job->output, place, packer->scales.data, scale_bytes, status)) return false;
+    if (!hone_output_write_at(job->output, place, packer->scales.data, scale_bytes, status))
+      return false;
   }
   packer->hashes[chunk->item] = hone_hasher_result(packer->hasher);
   hone_hasher_reset(packer->hasher);
@@ -235,7 +249,9 @@ static void run_workers(packer_t *packer) {
   size_t count = thread_count(packer->job->threads), started = 0;
   for (size_t i = 0; i < count; i++) workers[i].packer = packer;
   // Fewer threads than asked for is not an error: the chunks are there for whoever comes.
-  while (started + 1 < count && pthread_create(&threads[started], NULL, work, &workers[started + 1]) == 0) started++;
+  while (started + 1 < count &&
+         pthread_create(&threads[started], NULL, work, &workers[started + 1]) == 0)
+    started++;
   work(&workers[0]);
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
@@ -245,7 +261,8 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_status
   packer_t packer = {.job = job, .status = &first, .hashes = out_hashes};
   uint64_t total = 0;
   packer.rows = calloc(job->count ? job->count : 1, sizeof *packer.rows);
-  if (!packer.rows) return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
+  if (!packer.rows)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
   for (size_t i = 0; i < job->count; i++) {
     total += job->items[i].bytes;
     if (!hone_rows_open(job->reader, job->source, &job->items[i].recipe, &packer.rows[i], status)) {

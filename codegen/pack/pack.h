@@ -1,6 +1,6 @@
-// Packing: executes weight recipes and streams the packed tensors into the artefact, with bounded memory (one chunk of
-// a few MB per thread, and the scales of one tensor). Same bytes and hashes for any number of threads.
-// Thread rule: called on one thread; starts and joins its own.
+// Packing: executes weight recipes and streams the packed tensors into the artefact, with bounded
+// memory (one chunk of a few MB per thread, and the scales of one tensor). Same bytes and hashes
+// for any number of threads. Thread rule: called on one thread; starts and joins its own.
 #ifndef HONE_CODEGEN_PACK_PACK_H
 #define HONE_CODEGEN_PACK_PACK_H
 
@@ -28,11 +28,12 @@ typedef struct hone_pack_job {
 } hone_pack_job_t;
 
 // Storage and size of a recipe's packed tensor. HONE_INVALID if the sizes overflow.
-HONE_MUST_CHECK bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage, uint64_t *out_bytes,
-                                       hone_status_t *status);
+HONE_MUST_CHECK bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage,
+                                       uint64_t *out_bytes, hone_status_t *status);
 
-// Writes every item; out_hashes (count) gets the XXH3 of each item's bytes. Of several errors, the one of the first
-// rows in file order is reported, naming the tensor.
-HONE_MUST_CHECK bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_status_t *status);
+// Writes every item; out_hashes (count) gets the XXH3 of each item's bytes. Of several errors, the
+// one of the first rows in file order is reported, naming the tensor.
+HONE_MUST_CHECK bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes,
+                                   hone_status_t *status);
 
 #endif

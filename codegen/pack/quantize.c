@@ -1,12 +1,13 @@
-// Quantizers, written as short branch-free loops over 16 or 64 values that compilers turn into vector code. The
-// functions marked HOT are compiled for plain x86-64 and for AVX2; both give the same bytes, since every operation is
-// an IEEE operation and contraction is off.
+// Quantizers, written as short branch-free loops over 16 or 64 values that compilers turn into
+// vector code. The functions marked HOT are compiled for plain x86-64 and for AVX2; both give the
+// same bytes, since every operation is an IEEE operation and contraction is off.
 #include "codegen/pack/quantize.h"
 
 #include <string.h>
 
 // Clang 14 and sanitizers have no part in this: they get the plain version.
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define HOT __attribute__((target_clones("avx2", "default")))
 #else
 #define HOT
@@ -52,9 +53,9 @@ static inline float float_of(uint32_t bits) {
   return value;
 }
 
-// Both halves of the range are computed and one is selected. Normal results: add half a unit in the last place (and
-// one more for odd results), rebias the exponent, shift. Subnormal results: adding 0.5 lets the FPU round to a
-// multiple of 2^-24, whose count is then the mantissa.
+// Both halves of the range are computed and one is selected. Normal results: add half a unit in the
+// last place (and one more for odd results), rebias the exponent, shift. Subnormal results: adding
+// 0.5 lets the FPU round to a multiple of 2^-24, whose count is then the mantissa.
 static inline uint32_t f16_bits(uint32_t bits) {
   uint32_t sign = bits >> 16 & 0x8000u;
   uint32_t magnitude = bits & 0x7fffffffu;
@@ -64,7 +65,10 @@ static inline uint32_t f16_bits(uint32_t bits) {
   return sign | (normal & is_normal) | (subnormal & ~is_normal);
 }
 
-enum { F16_OVERFLOW = 0x477ff000, BF16_OVERFLOW = 0x7f7f8000 };  // first magnitudes that round to infinity
+enum {
+  F16_OVERFLOW = 0x477ff000,
+  BF16_OVERFLOW = 0x7f7f8000
+};  // first magnitudes that round to infinity
 
 uint16_t hone_f16_from_f32(float value, bool *overflow) {
   uint32_t bits = bits_of(value);
@@ -76,7 +80,8 @@ uint16_t hone_f16_from_f32(float value, bool *overflow) {
 }
 
 float hone_f32_from_f16(uint16_t bits) {
-  uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, mantissa = bits & 1023u;
+  uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u,
+           mantissa = bits & 1023u;
   if (exponent == 31) return float_of(sign | 0x7f800000u | mantissa << 13);
   if (exponent == 0) {
     float value = (float)mantissa * 0x1p-24f;
@@ -123,14 +128,15 @@ static inline float group_maximum(const float *values) {
   return float_of((uint32_t)largest);
 }
 
-// What to divide by: the stored scale, or 1 where it is zero (all values are then so small that they become zero).
+// What to divide by: the stored scale, or 1 where it is zero (all values are then so small that
+// they become zero).
 static inline float divisor_of(uint16_t scale) {
   float value = hone_f32_from_f16(scale);
   return value == 0.0f ? 1.0f : value;
 }
 
-HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t code_stride, uint16_t *scales,
-                          size_t scale_stride) {
+HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t code_stride,
+                          uint16_t *scales, size_t scale_stride) {
   bool overflow = false;
   for (size_t g = 0; g < groups; g++) {
     const float *values = row + g * GROUP;
@@ -139,7 +145,8 @@ HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t
     float divisor = divisor_of(scale);
     scales[g * scale_stride] = scale;
     for (int i = 0; i < GROUP; i++) {
-      // 1.5 * 2^23 leaves no fraction bits: the addition rounds to nearest even, the integer is the difference of bits.
+      // 1.5 * 2^23 leaves no fraction bits: the addition rounds to nearest even, the integer is the
+      // difference of bits.
       // (|w / scale| is at most about 190, where the scale is a subnormal that was rounded down.)
       int32_t code = (int32_t)(bits_of(values[i] / divisor + 12582912.0f) - 0x4b400000u);
       code = code > 127 ? 127 : code;
@@ -150,8 +157,11 @@ HOT bool hone_quantize_q8(const float *row, size_t groups, int8_t *codes, size_t
 }
 
 // Any table of 16 levels whose level 7 is zero: the code is the number of midpoints that lie below.
-static inline __attribute__((always_inline)) bool quantize_table(const float thresholds[15], const float *row, size_t groups, uint8_t *codes,
-                                  size_t code_stride, uint16_t *scales, size_t scale_stride) {
+static inline __attribute__((always_inline)) bool quantize_table(const float thresholds[15],
+                                                                 const float *row, size_t groups,
+                                                                 uint8_t *codes, size_t code_stride,
+                                                                 uint16_t *scales,
+                                                                 size_t scale_stride) {
   bool overflow = false;
   for (size_t g = 0; g < groups; g++) {
     const float *values = row + g * GROUP;
@@ -171,7 +181,7 @@ static inline __attribute__((always_inline)) bool quantize_table(const float thr
   return !overflow;
 }
 
-HOT bool hone_quantize_nf4(const float *row, size_t groups, uint8_t *codes, size_t code_stride, uint16_t *scales,
-                           size_t scale_stride) {
+HOT bool hone_quantize_nf4(const float *row, size_t groups, uint8_t *codes, size_t code_stride,
+                           uint16_t *scales, size_t scale_stride) {
   return quantize_table(hone_nf4_thresholds, row, groups, codes, code_stride, scales, scale_stride);
 }

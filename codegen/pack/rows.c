@@ -1,4 +1,5 @@
-// Rows of a recipe. Reading goes through the compile's tensor reader, which converts to f32 and rejects NaN and Inf.
+// Rows of a recipe. Reading goes through the compile's tensor reader, which converts to f32 and
+// rejects NaN and Inf.
 #include "codegen/pack/rows.h"
 
 #include <inttypes.h>
@@ -11,7 +12,8 @@ static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status)
   if (!rows->reader->shape(rows->source, name, &N, &K, &storage, status))
     return hone_note(status, "recipe %s", recipe->name);
   if (K != recipe->K)
-    return hone_fail(status, HONE_INVALID, "recipe %s: tensor %s has %" PRId64 " columns, the recipe wants %" PRId64,
+    return hone_fail(status, HONE_INVALID,
+                     "recipe %s: tensor %s has %" PRId64 " columns, the recipe wants %" PRId64,
                      recipe->name, name, K, recipe->K);
   rows->source_rows[index] = N;
   return true;
@@ -19,11 +21,13 @@ static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status)
 
 bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_recipe_t *recipe,
                     hone_rows_t *out_rows, hone_status_t *status) {
-  hone_rows_t rows = {.reader = reader, .source = source, .recipe = recipe, .N = recipe->N, .K = recipe->K};
+  hone_rows_t rows = {
+      .reader = reader, .source = source, .recipe = recipe, .N = recipe->N, .K = recipe->K};
   size_t count = recipe->source_count;
   if (count == 0 || count > IR_SOURCE_LIMIT || (recipe->combine == IR_SINGLE && count != 1) ||
       (recipe->combine == IR_INTERLEAVE && count != 2))
-    return hone_fail(status, HONE_INVALID, "recipe %s: %zu sources do not fit its combination", recipe->name, count);
+    return hone_fail(status, HONE_INVALID, "recipe %s: %zu sources do not fit its combination",
+                     recipe->name, count);
   int64_t total = 0;
   for (size_t i = 0; i < count; i++) {
     if (!check_source(&rows, i, status)) return false;
@@ -31,23 +35,29 @@ bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_r
       return hone_fail(status, HONE_INVALID, "recipe %s: too many rows", recipe->name);
   }
   if (total != recipe->N)
-    return hone_fail(status, HONE_INVALID, "recipe %s: its sources have %" PRId64 " rows, the recipe wants %" PRId64,
+    return hone_fail(status, HONE_INVALID,
+                     "recipe %s: its sources have %" PRId64 " rows, the recipe wants %" PRId64,
                      recipe->name, total, recipe->N);
   if (recipe->combine == IR_INTERLEAVE && rows.source_rows[0] != rows.source_rows[1])
     return hone_fail(status, HONE_INVALID,
-                     "recipe %s interleaves %s (%" PRId64 " rows) and %s (%" PRId64 " rows): they must be equal",
-                     recipe->name, recipe->sources[0], rows.source_rows[0], recipe->sources[1], rows.source_rows[1]);
+                     "recipe %s interleaves %s (%" PRId64 " rows) and %s (%" PRId64
+                     " rows): they must be equal",
+                     recipe->name, recipe->sources[0], rows.source_rows[0], recipe->sources[1],
+                     rows.source_rows[1]);
   *out_rows = rows;
   return true;
 }
 
-static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, int64_t count, float *buffer,
-                        hone_status_t *status) {
-  if (rows->reader->read_rows(rows->source, rows->recipe->sources[index], first, count, buffer, status)) return true;
+static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, int64_t count,
+                        float *buffer, hone_status_t *status) {
+  if (rows->reader->read_rows(rows->source, rows->recipe->sources[index], first, count, buffer,
+                              status))
+    return true;
   return hone_note(status, "recipe %s", rows->recipe->name);
 }
 
-bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer, hone_status_t *status) {
+bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer,
+                    hone_status_t *status) {
   if (rows->recipe->combine == IR_INTERLEAVE) {
     int64_t half = count / 2;
     return read_source(rows, 0, first / 2, half, buffer, status) &&

@@ -1,5 +1,5 @@
-// Rows of a recipe: reads the source tensors a weight is made of and puts their rows in the recipe's order (single,
-// concatenated, interleaved). Values stay f32; nothing is quantized here.
+// Rows of a recipe: reads the source tensors a weight is made of and puts their rows in the
+// recipe's order (single, concatenated, interleaved). Values stay f32; nothing is quantized here.
 // Thread rule: hone_rows_open on one thread, then any number of readers.
 #ifndef HONE_CODEGEN_PACK_ROWS_H
 #define HONE_CODEGEN_PACK_ROWS_H
@@ -14,16 +14,20 @@ typedef struct hone_rows {
   int64_t source_rows[IR_SOURCE_LIMIT];
 } hone_rows_t;
 
-// Checks that the sources exist and add up to the recipe's (N, K). HONE_INVALID names recipe, tensor and both shapes.
-HONE_MUST_CHECK bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_recipe_t *recipe,
-                                    hone_rows_t *out_rows, hone_status_t *status);
-
-// Reads rows [first, first + count) into buffer (count, K); `first` and, when interleaving, `count` are even. Row i of
-// the range is then at hone_rows_at: interleaved sources are read as two blocks, not shuffled.
-HONE_MUST_CHECK bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer,
+// Checks that the sources exist and add up to the recipe's (N, K). HONE_INVALID names recipe,
+// tensor and both shapes.
+HONE_MUST_CHECK bool hone_rows_open(const hone_tensor_reader_t *reader, void *source,
+                                    const ir_recipe_t *recipe, hone_rows_t *out_rows,
                                     hone_status_t *status);
 
-static inline const float *hone_rows_at(const hone_rows_t *rows, const float *buffer, int64_t count, int64_t i) {
+// Reads rows [first, first + count) into buffer (count, K); `first` and, when interleaving, `count`
+// are even. Row i of the range is then at hone_rows_at: interleaved sources are read as two blocks,
+// not shuffled.
+HONE_MUST_CHECK bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count,
+                                    float *buffer, hone_status_t *status);
+
+static inline const float *hone_rows_at(const hone_rows_t *rows, const float *buffer, int64_t count,
+                                        int64_t i) {
   if (rows->recipe->combine == IR_INTERLEAVE) i = (i & 1) * (count / 2) + i / 2;
   return buffer + i * rows->K;
 }

@@ -1,4 +1,5 @@
-// Dataflow text. The grammar is small and the text is also a user's to write, so errors name the word.
+// Dataflow text. The grammar is small and the text is also a user's to write, so errors name the
+// word.
 #include "codegen/plan/flow.h"
 
 #include <inttypes.h>

@@ -133,8 +133,8 @@ static bool lower_block(hone_lower_t *lower) {
   return hone_lower_operand(lower, lower->result, &lower->stream);
 }
 
-// The runtime starts head steps at any row of the body's result: it moves operand 0 of the first head
-// launch. So nothing else of the head may read that result, or any other body buffer.
+// The runtime starts head steps at any row of the body's result: it moves operand 0 of the first
+// head launch. So nothing else of the head may read that result, or any other body buffer.
 static bool check_head(hone_lower_t *lower) {
   const hone_draft_t *draft = lower->draft;
   size_t first = draft->header.body_count;

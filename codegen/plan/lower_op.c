@@ -1,5 +1,5 @@
-// Ops to launches: the kernel specification of each op and the meaning of its operands, in the order
-// of codegen/families.def. The families to choose from come from the attribute hone.dataflow.
+// Ops to launches: the kernel specification of each op and the meaning of its operands, in the
+// order of codegen/families.def. The families to choose from come from the attribute hone.dataflow.
 #include <inttypes.h>
 #include <string.h>
 
@@ -216,8 +216,8 @@ static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
                                 .row_bytes = (uint32_t)(attention.head_dim * sizeof(float))};
   hone_operand_t keys = {.space = HONE_SPACE_KEYS, .offset = layer};
   hone_operand_t values = {.space = HONE_SPACE_VALUES, .offset = layer};
-  hone_lower_launch(lower, "rope_kv", rope_flow,
-                    (hone_operand_t[]){qkv, frequencies, keys, values}, 4);
+  hone_lower_launch(lower, "rope_kv", rope_flow, (hone_operand_t[]){qkv, frequencies, keys, values},
+                    4);
   hone_lower_launch(lower, "attend", attend_flow, (hone_operand_t[]){qkv, keys, values, out}, 4);
   return true;
 }

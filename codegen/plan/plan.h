@@ -1,5 +1,5 @@
-// The plan while it is made: lowering walks the scheduled IR and fills a draft; serialising turns the
-// draft into the blob of base/artefact.h. Nothing here knows a target's code; kernels are
+// The plan while it is made: lowering walks the scheduled IR and fills a draft; serialising turns
+// the draft into the blob of base/artefact.h. Nothing here knows a target's code; kernels are
 // specifications. Thread rule: the session's thread.
 #ifndef HONE_CODEGEN_PLAN_PLAN_H
 #define HONE_CODEGEN_PLAN_PLAN_H
@@ -29,8 +29,8 @@ typedef struct hone_draft {  // strings and lists lie in the arena given to hone
 } hone_draft_t;
 
 // Needs phases 4 to 6 (fuse, dataflow, memory). `cache` is "f32", "f16" or NULL (f32 if all body
-// linears have f32 weights, else f16). HONE_UNSUPPORTED names block and op where the IR holds what no
-// kernel family does.
+// linears have f32 weights, else f16). HONE_UNSUPPORTED names block and op where the IR holds what
+// no kernel family does.
 HONE_MUST_CHECK bool hone_plan_lower(const ir_model_t *model, const char *cache,
                                      hone_arena_t *arena, hone_draft_t *out_draft,
                                      hone_status_t *status);

@@ -16,11 +16,11 @@ typedef struct hone_lower {
   hone_arena_t *arena;
   hone_draft_t *draft;
   hone_status_t *status;
-  ir_block_t block;       // being walked
-  bool is_head;           // the block is the head
-  ir_value_t argument;    // of the block
-  ir_value_t result;      // what the block returns
-  hone_operand_t stream;  // where the previous block's result lies
+  ir_block_t block;                      // being walked
+  bool is_head;                          // the block is the head
+  ir_value_t argument;                   // of the block
+  ir_value_t result;                     // what the block returns
+  hone_operand_t stream;                 // where the previous block's result lies
   HONE_LIST(hone_lower_value_t) values;  // of the block: results of its ops
   const char *rope_block;                // who set the draft's rope, NULL at first
   hone_storage_t cache;

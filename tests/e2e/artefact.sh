@@ -15,8 +15,10 @@ if [ -z "$HONE_SANITIZED" ]; then
   within "bytes without weights" $((size - 0x$weights)) 1 999999
 fi
 ldd story | awk '{ print $1 }' | sed 's|.*/||' | sort >libraries
-checks=$((checks + 1))
-[ -n "$HONE_SANITIZED" ] || grep -vE '^(linux-vdso\.so\.1|libc\.so\.6|libm\.so\.6|ld-linux-x86-64\.so\.2)$' libraries && bad "needs more than libc and libm"
+if [ -z "$HONE_SANITIZED" ]; then
+  checks=$((checks + 1))
+  grep -vE '^(linux-vdso\.so\.1|libc\.so\.6|libm\.so\.6|ld-linux-x86-64\.so\.2)$' libraries && bad "needs more than libc and libm"
+fi
 
 text=$(./story --prompt "Once upon a time" --tokens 30 --temp 0 2>/dev/null)
 cp story stripped

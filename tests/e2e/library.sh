@@ -5,7 +5,7 @@ for file in libstory.so libstory.h; do
   checks=$((checks + 1))
   [ -s $file ] || bad "no $file"
 done
-expect_exit 0 "$HONE_CC" -std=c17 -Wall -Wextra -Werror -I"$src/runtime/include" -I"$src/base/include" \
+expect_exit 0 "$HONE_CC" ${HONE_SANITIZED:+"-fsanitize=$HONE_SANITIZED"} -std=c17 -Wall -Wextra -Werror -I"$src/runtime/include" -I"$src/base/include" \
   "$src/samples/embed.c" ./libstory.so -Wl,-rpath,'$ORIGIN' -o embed
 expect_exit 0 ./embed "Once upon a time"
 out_has "there was a little girl named Lily"

@@ -1,5 +1,5 @@
-// What the tests of codegen/ share beside tests/unit/unit.h: text checks and reproducible numbers. Not a test.
-// Thread rule: one thread.
+// What the tests of codegen/ share beside tests/unit/unit.h: text checks and reproducible numbers.
+// Not a test. Thread rule: one thread.
 #ifndef HONE_TESTS_UNIT_CODEGEN_TEST_H
 #define HONE_TESTS_UNIT_CODEGEN_TEST_H
 

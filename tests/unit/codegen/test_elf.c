@@ -1,5 +1,6 @@
-// Linking and the sections added to the linked file: read back with the runtime's reader and with readelf, run as a
-// program, stripped by the strips there are. The image here has a plan but no kernels, so the program starts and refuses.
+// Linking and the sections added to the linked file: read back with the runtime's reader and with
+// readelf, run as a program, stripped by the strips there are. The image here has a plan but no
+// kernels, so the program starts and refuses.
 #include "tests/unit/codegen/test.h"
 
 #include <fcntl.h>
@@ -12,7 +13,8 @@
 #include "runtime/elf_file.h"
 
 enum { WEIGHTS, CHECKS, MANIFEST, COUNT };
-static const char *const names[COUNT] = {HONE_SECTION_WEIGHTS, HONE_SECTION_CHECKS, HONE_SECTION_MANIFEST};
+static const char *const names[COUNT] = {HONE_SECTION_WEIGHTS, HONE_SECTION_CHECKS,
+                                         HONE_SECTION_MANIFEST};
 static const uint64_t sizes[COUNT] = {70001, 48, 333}, alignments[COUNT] = {4096, 8, 1};
 
 typedef struct fixture {
@@ -22,7 +24,9 @@ typedef struct fixture {
   hone_status_t status;
 } fixture_t;
 
-static uint8_t pattern(int section, uint64_t i) { return (uint8_t)((uint64_t)(section + 1) * 97 + i * 31 + i / 251); }
+static uint8_t pattern(int section, uint64_t i) {
+  return (uint8_t)((uint64_t)(section + 1) * 97 + i * 31 + i / 251);
+}
 
 static const char *link_image(fixture_t *f, bool is_library) {
   LLVMInitializeX86TargetInfo();
@@ -37,8 +41,12 @@ static const char *link_image(fixture_t *f, bool is_library) {
                                    .isa_count = 1,
                                    .isa_names = {"avx2"}};
   assert_ok(&f->status, hone_image_build(&image, &object, &f->status));
-  const hone_link_job_t job = {.runtime_folder = getenv("HONE_RUNTIME_FOLDER"), .scratch = f->folder, .name = "libx.so",
-                               .objects = &object, .object_count = 1, .is_library = is_library};
+  const hone_link_job_t job = {.runtime_folder = getenv("HONE_RUNTIME_FOLDER"),
+                               .scratch = f->folder,
+                               .name = "libx.so",
+                               .objects = &object,
+                               .object_count = 1,
+                               .is_library = is_library};
   assert_ok(&f->status, hone_link_run(&job, f->arena, &linked, &f->status));
   hone_buffer_deinit(&object);
   return linked;
@@ -94,7 +102,8 @@ static void check_sections(fixture_t *f, const char *path) {
 static int run(fixture_t *f, const char *command, char **out_text) {
   const char *path = hone_path_join(f->arena, f->folder, "printed");
   size_t bytes;
-  int result = system(hone_arena_format(f->arena, "cd '%s' && ( %s ) >printed 2>&1", f->folder, command));
+  int result =
+      system(hone_arena_format(f->arena, "cd '%s' && ( %s ) >printed 2>&1", f->folder, command));
   *out_text = hone_arena_strdup(f->arena, "");
   struct stat info;
   if (stat(path, &info) == 0 && info.st_size > 0)
@@ -110,7 +119,8 @@ static void sections_read_back(void **state) {
   write_artefact(&f);
   check_sections(&f, f.path);
   const char *tool = getenv("HONE_LLVM_BIN");
-  assert_int_equal(run(&f, hone_arena_format(f.arena, "%s/llvm-readelf -SlW artefact", tool), &text), 0);
+  assert_int_equal(
+      run(&f, hone_arena_format(f.arena, "%s/llvm-readelf -SlW artefact", tool), &text), 0);
   for (int s = 0; s < COUNT; s++) assert_contains(text, names[s]);
   assert_null(strstr(text, "warning"));
   close_fixture(&f);
@@ -125,7 +135,8 @@ static void programs_start_and_need_only_libc(void **state) {
   assert_int_equal(run(&f, "./artefact --prompt x", &text), 1);
   assert_contains(text, "plan");  // is damaged, says the runtime
   const char *tool = getenv("HONE_LLVM_BIN");
-  assert_int_equal(run(&f, hone_arena_format(f.arena, "%s/llvm-readelf -d artefact", tool), &text), 0);
+  assert_int_equal(run(&f, hone_arena_format(f.arena, "%s/llvm-readelf -d artefact", tool), &text),
+                   0);
   for (char *at = text; (at = strstr(at, "Shared library: [")); at++) {
     const char *library = at + strlen("Shared library: [");
     bool is_known = !strncmp(library, "libc.so", 7) || !strncmp(library, "libm.so", 7) ||
@@ -142,10 +153,15 @@ static void strip_keeps_the_sections(void **state) {
   char *text;
   open_fixture(&f);
   write_artefact(&f);
-  const char *const strips[] = {hone_arena_format(f.arena, "%s/llvm-strip", getenv("HONE_LLVM_BIN")), "strip"};
+  const char *const strips[] = {
+      hone_arena_format(f.arena, "%s/llvm-strip", getenv("HONE_LLVM_BIN")), "strip"};
   for (int i = 0; i < 2; i++) {
-    if (run(&f, hone_arena_format(f.arena, "command -v %s", strips[i]), &text) != 0) continue;  // not installed
-    assert_int_equal(run(&f, hone_arena_format(f.arena, "cp artefact stripped && %s stripped", strips[i]), &text), 0);
+    if (run(&f, hone_arena_format(f.arena, "command -v %s", strips[i]), &text) != 0)
+      continue;  // not installed
+    assert_int_equal(
+        run(&f, hone_arena_format(f.arena, "cp artefact stripped && %s stripped", strips[i]),
+            &text),
+        0);
     check_sections(&f, hone_path_join(f.arena, f.folder, "stripped"));
     assert_int_equal(run(&f, "./stripped --prompt x", &text), 1);
     assert_contains(text, "plan");
@@ -166,7 +182,8 @@ static void libraries_export_the_public_functions(void **state) {
   assert_null(strstr(exports.data, "hone_model_t;"));
   link_image(&f, true);
   const char *tool = getenv("HONE_LLVM_BIN");
-  assert_int_equal(run(&f, hone_arena_format(f.arena, "%s/llvm-nm -D --defined-only linked", tool), &text), 0);
+  assert_int_equal(
+      run(&f, hone_arena_format(f.arena, "%s/llvm-nm -D --defined-only linked", tool), &text), 0);
   int count = 0;
   for (const char *at = text; (at = strstr(at, " T ")); at++, count++) {
     char name[80];
@@ -193,8 +210,10 @@ static void missing_runtimes_are_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sections_read_back),       cmocka_unit_test(programs_start_and_need_only_libc),
-      cmocka_unit_test(strip_keeps_the_sections), cmocka_unit_test(libraries_export_the_public_functions),
+      cmocka_unit_test(sections_read_back),
+      cmocka_unit_test(programs_start_and_need_only_libc),
+      cmocka_unit_test(strip_keeps_the_sections),
+      cmocka_unit_test(libraries_export_the_public_functions),
       cmocka_unit_test(missing_runtimes_are_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

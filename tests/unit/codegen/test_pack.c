@@ -1,5 +1,6 @@
-// Packing: bytes in the file against the layout comment of base/artefact.h, element by element; hashes; the same bytes
-// for any number of threads and any chunk size; errors that name tensor and row.
+// Packing: bytes in the file against the layout comment of base/artefact.h, element by element;
+// hashes; the same bytes for any number of threads and any chunk size; errors that name tensor and
+// row.
 #include "tests/unit/codegen/test.h"
 
 #include "base/hash.h"
@@ -15,7 +16,7 @@ typedef struct tensor {
 
 static const tensor_t tensors[] = {
     {"square", 128, 128, -1}, {"ragged", 172, 64, -1}, {"wide", 64, 172, -1},  {"q", 20, 72, -1},
-    {"k", 12, 72, -1},        {"v", 7, 72, -1},        {"gate", 30, 100, -1}, {"up", 30, 100, -1},
+    {"k", 12, 72, -1},        {"v", 7, 72, -1},        {"gate", 30, 100, -1},  {"up", 30, 100, -1},
     {"gain", 172, 1, -1},     {"large", 96, 64, 77},   {"short", 29, 100, -1},
 };
 
@@ -26,13 +27,14 @@ static const tensor_t *find(const char *name) {
 }
 
 static float element(const tensor_t *tensor, int64_t row, int64_t k) {
-  uint64_t seed = (uint64_t)(tensor - tensors + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)(row * 1000 + k) * 0xda942042e4dd58b5ull;
+  uint64_t seed = (uint64_t)(tensor - tensors + 1) * 0x9e3779b97f4a7c15ull +
+                  (uint64_t)(row * 1000 + k) * 0xda942042e4dd58b5ull;
   if (row == tensor->bad_row && k == 3) return 1e6f;
   return (float)(test_random(&seed) + test_random(&seed) - 1);
 }
 
-static bool shape(void *source, const char *name, int64_t *out_N, int64_t *out_K, hone_storage_t *out_storage,
-                  hone_status_t *status) {
+static bool shape(void *source, const char *name, int64_t *out_N, int64_t *out_K,
+                  hone_storage_t *out_storage, hone_status_t *status) {
   (void)source;
   const tensor_t *tensor = find(name);
   if (!tensor) return hone_fail(status, HONE_NOT_FOUND, "no tensor %s", name);
@@ -42,13 +44,16 @@ static bool shape(void *source, const char *name, int64_t *out_N, int64_t *out_K
   return true;
 }
 
-static bool read_rows(void *source, const char *name, int64_t row, int64_t count, float *out, hone_status_t *status) {
+static bool read_rows(void *source, const char *name, int64_t row, int64_t count, float *out,
+                      hone_status_t *status) {
   const tensor_t *tensor = find(name);
   if (row < 0 || count < 1 || row + count > tensor->N)
-    return hone_fail(status, HONE_INTERNAL, "rows %d..%d of %s", (int)row, (int)(row + count), name);
+    return hone_fail(status, HONE_INTERNAL, "rows %d..%d of %s", (int)row, (int)(row + count),
+                     name);
   if (source && row <= *(int64_t *)source && *(int64_t *)source < row + count)
     return hone_fail(status, HONE_INVALID, "%s: NaN at row %d", name, (int)*(int64_t *)source);
-  for (int64_t i = 0; i < count * tensor->K; i++) out[i] = element(tensor, row + i / tensor->K, i % tensor->K);
+  for (int64_t i = 0; i < count * tensor->K; i++)
+    out[i] = element(tensor, row + i / tensor->K, i % tensor->K);
   return true;
 }
 
@@ -94,7 +99,8 @@ static float wanted(const ir_recipe_t *recipe, int64_t n, int64_t k) {
 }
 
 // Packs into a file of a fresh folder; NULL on failure. The caller frees.
-static uint8_t *pack(const set_t *set, int64_t threads, int64_t chunk, void *source, uint64_t *hashes, hone_status_t *status) {
+static uint8_t *pack(const set_t *set, int64_t threads, int64_t chunk, void *source,
+                     uint64_t *hashes, hone_status_t *status) {
   hone_arena_t *arena = hone_arena_create();
   hone_output_t *output = NULL;
   char *folder = NULL, *data = NULL;
@@ -103,8 +109,14 @@ static uint8_t *pack(const set_t *set, int64_t threads, int64_t chunk, void *sou
   assert_ok(status, hone_scratch_create(arena, &folder, status));
   const char *path = hone_path_join(arena, folder, "packed");
   assert_ok(status, hone_output_create(path, 0600, &output, status));
-  hone_pack_job_t job = {.reader = &reader, .source = source, .output = output, .base = 4096, .items = set->items,
-                         .count = set->count, .threads = threads, .chunk_values = chunk};
+  hone_pack_job_t job = {.reader = &reader,
+                         .source = source,
+                         .output = output,
+                         .base = 4096,
+                         .items = set->items,
+                         .count = set->count,
+                         .threads = threads,
+                         .chunk_values = chunk};
   if (hone_pack_run(&job, hashes, status)) {
     hone_status_t reading = {0};
     assert_ok(&reading, hone_output_commit(output, &reading));
@@ -120,10 +132,13 @@ static uint8_t *pack(const set_t *set, int64_t threads, int64_t chunk, void *sou
 }
 
 // ---- the layout comment, as code
-static uint16_t u16_at(const uint8_t *data, uint64_t index) { return (uint16_t)(data[2 * index] | data[2 * index + 1] << 8); }
+static uint16_t u16_at(const uint8_t *data, uint64_t index) {
+  return (uint16_t)(data[2 * index] | data[2 * index + 1] << 8);
+}
 
 static void check_plain(const hone_pack_item_t *item, const uint8_t *data) {
-  uint64_t Np = hone_padded((uint64_t)item->recipe.N), Kp = hone_padded((uint64_t)item->recipe.K), R = HONE_TILE_ROWS;
+  uint64_t Np = hone_padded((uint64_t)item->recipe.N), Kp = hone_padded((uint64_t)item->recipe.K),
+           R = HONE_TILE_ROWS;
   for (uint64_t n = 0; n < Np; n++) {
     for (uint64_t k = 0; k < Kp; k++) {
       uint64_t t = n / R, r = n % R, at = ((t * Kp / 16 + k / 16) * R + r) * 16 + k % 16;
@@ -154,7 +169,8 @@ static void check_grouped(const hone_pack_item_t *item, const uint8_t *data) {
       uint8_t nf4[32];
       uint16_t scale;
       uint64_t at = (n / R * G + g) * R + n % R;
-      for (int j = 0; j < 64; j++) values[j] = wanted(&item->recipe, (int64_t)n, (int64_t)(g * 64) + j);
+      for (int j = 0; j < 64; j++)
+        values[j] = wanted(&item->recipe, (int64_t)n, (int64_t)(g * 64) + j);
       if (item->storage == HONE_Q8) {
         assert_true(hone_quantize_q8(values, 1, q8, 64, &scale, 1));
         assert_memory_equal(data + at * 64, q8, 64);
@@ -189,9 +205,12 @@ static void bytes_follow_the_layout(void **state) {
     const hone_pack_item_t *item = &set.items[i];
     assert_int_equal(item->offset % 64, 0);
     assert_true(hone_hash64(data + item->offset, item->bytes) == hashes[i]);
-    if (item->recipe.K == 1) check_vector(item, data + item->offset);
-    else if (item->storage == HONE_Q8 || item->storage == HONE_NF4) check_grouped(item, data + item->offset);
-    else check_plain(item, data + item->offset);
+    if (item->recipe.K == 1)
+      check_vector(item, data + item->offset);
+    else if (item->storage == HONE_Q8 || item->storage == HONE_NF4)
+      check_grouped(item, data + item->offset);
+    else
+      check_plain(item, data + item->offset);
   }
   free(data);
 }
@@ -216,7 +235,8 @@ static void threads_and_chunks_change_nothing(void **state) {
   free(first);
 }
 
-static void check_error(ir_recipe_t recipe, hone_storage_t storage, void *source, const char *a, const char *b) {
+static void check_error(ir_recipe_t recipe, hone_storage_t storage, void *source, const char *a,
+                        const char *b) {
   for (int64_t threads = 1; threads < 5; threads++) {
     set_t set = {0};
     uint64_t hashes[ITEM_LIMIT];
@@ -237,16 +257,22 @@ static void errors_name_tensor_and_row(void **state) {
   const ir_recipe_t large = {"big", {"large"}, 1, IR_SINGLE, {0}, 96, 64};
   check_error(large, HONE_F16, NULL, "large", "row 77");
   check_error(large, HONE_NF4, NULL, "large", "row 77");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, &nan_row, "square", "row 90");
-  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, NULL, "recipe r", "nothing");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, HONE_Q8, NULL, "170", "172");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, HONE_Q8, NULL, "ragged", "63");
-  check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, HONE_Q8, NULL, "gate", "short");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, &nan_row,
+              "square", "row 90");
+  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, NULL,
+              "recipe r", "nothing");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, HONE_Q8, NULL, "170",
+              "172");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, HONE_Q8, NULL, "ragged",
+              "63");
+  check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, HONE_Q8, NULL,
+              "gate", "short");
 }
 
 static void impossible_sizes_are_refused(void **state) {
   (void)state;
-  const int64_t sizes[][2] = {{0, 4}, {4, 0}, {-1, 4}, {INT64_MAX, 4}, {UINT32_MAX - 64ll, UINT32_MAX - 64ll}};
+  const int64_t sizes[][2] = {
+      {0, 4}, {4, 0}, {-1, 4}, {INT64_MAX, 4}, {UINT32_MAX - 64ll, UINT32_MAX - 64ll}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     ir_recipe_t recipe = {.name = "huge", .N = sizes[i][0], .K = sizes[i][1]};
     hone_storage_t storage;

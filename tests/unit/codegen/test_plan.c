@@ -1,5 +1,6 @@
-// Lowering and serialising: the sample model through the passes, to a plan that the runtime's own checker accepts; what
-// every launch touches; equal bytes on repeat; what cannot be lowered says why.
+// Lowering and serialising: the sample model through the passes, to a plan that the runtime's own
+// checker accepts; what every launch touches; equal bytes on repeat; what cannot be lowered says
+// why.
 #include "tests/unit/codegen/test.h"
 
 #include "base/file.h"
@@ -16,13 +17,16 @@ typedef struct fixture {
   hone_status_t status;
 } fixture_t;
 
-// The sample with every occurrence of `from` from the `nth` on replaced by `to` (NULL: unchanged), after `passes`.
-static void open_model(fixture_t *f, const char *passes, const char *from, const char *to, int nth) {
+// The sample with every occurrence of `from` from the `nth` on replaced by `to` (NULL: unchanged),
+// after `passes`.
+static void open_model(fixture_t *f, const char *passes, const char *from, const char *to,
+                       int nth) {
   char *text;
   size_t bytes;
   *f = (fixture_t){.arena = hone_arena_create()};
   f->diagnostics.arena = f->arena;
-  f->compile = (hone_compile_t){.arena = f->arena, .target = &hone_target_cpu, .diagnostics = &f->diagnostics};
+  f->compile = (hone_compile_t){
+      .arena = f->arena, .target = &hone_target_cpu, .diagnostics = &f->diagnostics};
   const char *path = hone_path_join(f->arena, getenv("HONE_SOURCE_DIR"), "samples/tiny.mlir");
   assert_ok(&f->status, hone_file_read(path, 1 << 24, f->arena, &text, &bytes, &f->status));
   hone_buffer_t edited = {0};
@@ -35,14 +39,16 @@ static void open_model(fixture_t *f, const char *passes, const char *from, const
   }
   if (from) assert_true(found > nth);
   assert_ok(&f->status, ir_session_create(&f->diagnostics, &f->compile.session, &f->status));
-  assert_ok(&f->status, ir_model_parse(f->compile.session, edited.data, "tiny.mlir", &f->compile.model, &f->status));
+  assert_ok(&f->status, ir_model_parse(f->compile.session, edited.data, "tiny.mlir",
+                                       &f->compile.model, &f->status));
   hone_buffer_deinit(&edited);
   assert_ok(&f->status, hone_passes_run(&f->compile.model, passes, &f->status));
   assert_ok(&f->status, hone_target_cpu.select_dataflow(&f->compile, &f->status));
 }
 
 static bool lower(fixture_t *f, const char *cache) {
-  if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status)) return false;
+  if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status))
+    return false;
   return hone_plan_lower(&f->compile.model, cache, f->arena, &f->draft, &f->status);
 }
 
@@ -95,7 +101,8 @@ static void the_blob_says_what_the_draft_says(void **state) {
   for (size_t i = 0; i < draft->launches.count; i++) {
     const hone_launch_t *launch = &hone_plan_launches(plan)[i];
     assert_string_equal(hone_plan_string(plan, launch->name), draft->launches.items[i].name);
-    assert_memory_equal(launch->operands, draft->launches.items[i].operands, sizeof launch->operands);
+    assert_memory_equal(launch->operands, draft->launches.items[i].operands,
+                        sizeof launch->operands);
     assert_int_equal(launch->flow, draft->launches.items[i].flow);
   }
   uint64_t end = 0;
@@ -112,9 +119,11 @@ static void the_blob_says_what_the_draft_says(void **state) {
   for (size_t i = 0; i < draft->kernels.count; i++) {
     const hone_kernel_info_t *kernel = &hone_plan_kernels(plan)[i];
     assert_string_equal(hone_plan_string(plan, kernel->name), draft->kernels.items[i].name);
-    for (size_t j = 0; j < i; j++) assert_string_not_equal(draft->kernels.items[i].name, draft->kernels.items[j].name);
+    for (size_t j = 0; j < i; j++)
+      assert_string_not_equal(draft->kernels.items[i].name, draft->kernels.items[j].name);
   }
-  assert_memory_equal(hone_plan_flows(plan), draft->flows.items, draft->flows.count * sizeof(hone_flow_t));
+  assert_memory_equal(hone_plan_flows(plan), draft->flows.items,
+                      draft->flows.count * sizeof(hone_flow_t));
   assert_memory_equal(hone_plan_rope(plan), draft->rope, plan->rope_count * sizeof(double));
   close_model(&f);
 }
@@ -136,16 +145,20 @@ static void launches_touch_what_their_family_says(void **state) {
   assert_int_equal(launches[0].operands[0].space, HONE_SPACE_IDS);
   const hone_draft_launch_t *rope = find_launch(draft, "layers.1.attention/rope_kv");
   const hone_draft_launch_t *attend = find_launch(draft, "layers.1.attention/attend");
-  const uint32_t rope_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_ROPE, HONE_SPACE_KEYS, HONE_SPACE_VALUES};
-  const uint32_t attend_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_KEYS, HONE_SPACE_VALUES, HONE_SPACE_ARENA};
+  const uint32_t rope_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_ROPE, HONE_SPACE_KEYS,
+                                  HONE_SPACE_VALUES};
+  const uint32_t attend_spaces[] = {HONE_SPACE_ARENA, HONE_SPACE_KEYS, HONE_SPACE_VALUES,
+                                    HONE_SPACE_ARENA};
   for (int i = 0; i < 4; i++) {
     assert_int_equal(rope->operands[i].space, rope_spaces[i]);
     assert_int_equal(attend->operands[i].space, attend_spaces[i]);
   }
   assert_int_equal(rope->operands[2].offset, 1);  // the layer
   assert_int_equal(rope->operands[0].offset, attend->operands[0].offset);
-  assert_int_equal(draft->kernels.items[draft->flows.items[rope->flow].kernel[0]].spec.family, HONE_FAMILY_ROPE_KV);
-  const hone_draft_launch_t *head = &launches[draft->header.body_count], *last = &launches[draft->launches.count - 1];
+  assert_int_equal(draft->kernels.items[draft->flows.items[rope->flow].kernel[0]].spec.family,
+                   HONE_FAMILY_ROPE_KV);
+  const hone_draft_launch_t *head = &launches[draft->header.body_count],
+                            *last = &launches[draft->launches.count - 1];
   assert_memory_equal(head->name, "head/", 5);
   assert_int_equal(head->operands[0].space, HONE_SPACE_ARENA);
   assert_int_equal(last->operands[4].space, HONE_SPACE_LOGITS);
@@ -184,6 +197,8 @@ static void what_has_no_kernel_is_refused(void **state) {
   fixture_t f;
   open_model(&f, "canonical", NULL, NULL, 0);
   check_refused(&f, NULL, "layers.0.attention", "fuse");
+  open_model(&f, "canonical,fuse", "0.01, 0.001", "0.01, 0.002", 2);  // of the second layer
+  check_refused(&f, NULL, "layers.1.attention", "rope frequencies");
   open_model(&f, "canonical,fuse", NULL, NULL, 0);
   check_refused(&f, "bf16", "bf16", "--kv");
 }
@@ -199,9 +214,12 @@ static void phases_out_of_order_are_explained(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(plans_pass_the_runtime_checks),         cmocka_unit_test(the_blob_says_what_the_draft_says),
-      cmocka_unit_test(launches_touch_what_their_family_says), cmocka_unit_test(lowering_repeats_byte_for_byte),
-      cmocka_unit_test(what_has_no_kernel_is_refused),         cmocka_unit_test(phases_out_of_order_are_explained),
+      cmocka_unit_test(plans_pass_the_runtime_checks),
+      cmocka_unit_test(the_blob_says_what_the_draft_says),
+      cmocka_unit_test(launches_touch_what_their_family_says),
+      cmocka_unit_test(lowering_repeats_byte_for_byte),
+      cmocka_unit_test(what_has_no_kernel_is_refused),
+      cmocka_unit_test(phases_out_of_order_are_explained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-// Quantizers against references written for clarity: tables searched by hand, halves rounded in double.
+// Quantizers against references written for clarity: tables searched by hand, halves rounded in
+// double.
 #include "tests/unit/codegen/test.h"
 
 #include <math.h>
@@ -28,15 +29,17 @@ static float of_bits(uint32_t bits) {
 static void check_f16(float x) {
   bool overflow = false;
   uint16_t got = hone_f16_from_f32(x, &overflow);
-  if (got != reference_f16(x)) fail_msg("%a: %04x, expected %04x", (double)x, got, reference_f16(x));
+  if (got != reference_f16(x))
+    fail_msg("%a: %04x, expected %04x", (double)x, got, reference_f16(x));
   assert_int_equal(overflow, fabsf(x) >= 65520);
 }
 
 static void halves_round_to_nearest_even(void **state) {
   (void)state;
-  const float edges[] = {0,          -0.0f,          1,       65504,       65519.996f, 65520,     -65520,
-                         0x1p-14f,   0x1.ffcp-15f,   0x1p-24f, 0x1p-25f,   0x1.8p-25f, 0x1.8p-24f, 0x1.ffep-15f,
-                         0x1.002p0f, 0x1.006p0f,     1e-30f,   0x1p-149f};
+  const float edges[] = {0,          -0.0f,      1,          65504,        65519.996f,
+                         65520,      -65520,     0x1p-14f,   0x1.ffcp-15f, 0x1p-24f,
+                         0x1p-25f,   0x1.8p-25f, 0x1.8p-24f, 0x1.ffep-15f, 0x1.002p0f,
+                         0x1.006p0f, 1e-30f,     0x1p-149f};
   for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) check_f16(edges[i]);
   for (uint32_t bits = 0x2f000000; bits < 0x48000000; bits += 997) check_f16(of_bits(bits));
   for (uint32_t half = 0; half < 0x7c00; half++) {  // every finite half survives
@@ -53,7 +56,8 @@ static void rows_of_halves_use_their_stride(void **state) {
   float row[64];
   uint16_t out[256];
   uint64_t seed = 7;
-  for (int i = 0; i < 64; i++) row[i] = (float)ldexp(test_random(&seed) - 0.5, (int)(test_random(&seed) * 30) - 20);
+  for (int i = 0; i < 64; i++)
+    row[i] = (float)ldexp(test_random(&seed) - 0.5, (int)(test_random(&seed) * 30) - 20);
   memset(out, 0xee, sizeof out);
   assert_true(hone_quantize_f16(row, 64, out, 64));
   for (int i = 0; i < 256; i++)
@@ -67,8 +71,9 @@ static void bfloats_round_to_nearest_even(void **state) {
   const struct {
     uint32_t from;
     uint16_t to;
-  } cases[] = {{0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f818000, 0x3f82}, {0x3f808001, 0x3f81},
-               {0xbf807fff, 0xbf80}, {0x7f7f7fff, 0x7f7f}, {0x00000001, 0x0000}, {0x80008001, 0x8001}};
+  } cases[] = {{0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f818000, 0x3f82},
+               {0x3f808001, 0x3f81}, {0xbf807fff, 0xbf80}, {0x7f7f7fff, 0x7f7f},
+               {0x00000001, 0x0000}, {0x80008001, 0x8001}};
   float row[16] = {0};
   uint16_t out[16];
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -87,7 +92,9 @@ static int reference_nf4(float x) {
   return code;
 }
 
-static int code_nf4(const uint8_t codes[32], int i) { return i < 32 ? codes[i] & 15 : codes[i - 32] >> 4; }
+static int code_nf4(const uint8_t codes[32], int i) {
+  return i < 32 ? codes[i] & 15 : codes[i - 32] >> 4;
+}
 
 static void check_nf4(const float row[64]) {
   uint8_t codes[32];
@@ -106,7 +113,8 @@ static void nf4_follows_the_table(void **state) {
   float row[64] = {1};
   uint64_t seed = 42;
   for (int t = 0; t < 15; t++) {  // ties go down, the next float goes up
-    assert_true(hone_nf4_table[t] < hone_nf4_thresholds[t] && hone_nf4_thresholds[t] < hone_nf4_table[t + 1]);
+    assert_true(hone_nf4_table[t] < hone_nf4_thresholds[t] &&
+                hone_nf4_thresholds[t] < hone_nf4_table[t + 1]);
     row[2 * t + 1] = hone_nf4_thresholds[t];
     row[2 * t + 2] = nextafterf(hone_nf4_thresholds[t], 2);
   }
@@ -186,9 +194,12 @@ static void scales_that_overflow_are_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(halves_round_to_nearest_even),  cmocka_unit_test(rows_of_halves_use_their_stride),
-      cmocka_unit_test(bfloats_round_to_nearest_even), cmocka_unit_test(nf4_follows_the_table),
-      cmocka_unit_test(constant_groups_are_exact),     cmocka_unit_test(q8_follows_its_rule),
+      cmocka_unit_test(halves_round_to_nearest_even),
+      cmocka_unit_test(rows_of_halves_use_their_stride),
+      cmocka_unit_test(bfloats_round_to_nearest_even),
+      cmocka_unit_test(nf4_follows_the_table),
+      cmocka_unit_test(constant_groups_are_exact),
+      cmocka_unit_test(q8_follows_its_rule),
       cmocka_unit_test(scales_that_overflow_are_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

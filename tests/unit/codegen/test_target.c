@@ -14,7 +14,8 @@ static void targets_are_found_by_name(void **state) {
     assert_ok(&status, hone_target_find(target->name, &found, &status));
     assert_ptr_equal(found, target);
     assert_non_null(target->summary);
-    assert_true(target->select_dataflow && target->build_kernels && target->pack_weights && target->link);
+    assert_true(target->select_dataflow && target->build_kernels && target->pack_weights &&
+                target->link);
   }
 }
 
@@ -45,10 +46,13 @@ static void flows_are_read(void **state) {
   hone_flow_choice_t c[HONE_FLOW_LIMIT];
   size_t count;
   hone_status_t status = {0};
-  assert_ok(&status, hone_flow_parse("gemv unroll=2 < 2,gemm  tokens=4<16, gemm tokens=6", c, &count, &status));
+  assert_ok(&status, hone_flow_parse("gemv unroll=2 < 2,gemm  tokens=4<16, gemm tokens=6", c,
+                                     &count, &status));
   assert_int_equal(count, 3);
-  assert_true(c[0].family == HONE_FAMILY_GEMV && c[0].unroll == 2 && c[0].tokens == 0 && c[0].below == 2);
-  assert_true(c[1].family == HONE_FAMILY_GEMM && c[1].unroll == 0 && c[1].tokens == 4 && c[1].below == 16);
+  assert_true(c[0].family == HONE_FAMILY_GEMV && c[0].unroll == 2 && c[0].tokens == 0 &&
+              c[0].below == 2);
+  assert_true(c[1].family == HONE_FAMILY_GEMM && c[1].unroll == 0 && c[1].tokens == 4 &&
+              c[1].below == 16);
   assert_true(c[2].tokens == 6 && c[2].below == UINT32_MAX);
   assert_ok(&status, hone_flow_parse("norm", c, &count, &status));
   assert_int_equal(count, 1);
@@ -80,8 +84,10 @@ static void bad_flows_are_explained(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(targets_are_found_by_name), cmocka_unit_test(unknown_targets_are_unsupported),
-      cmocka_unit_test(null_makes_no_code),        cmocka_unit_test(flows_are_read),
+      cmocka_unit_test(targets_are_found_by_name),
+      cmocka_unit_test(unknown_targets_are_unsupported),
+      cmocka_unit_test(null_makes_no_code),
+      cmocka_unit_test(flows_are_read),
       cmocka_unit_test(bad_flows_are_explained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,10 @@ static const struct {
   const char *message;
 } bad_indexes[] = {
     {"{", HONE_INVALID, "model.safetensors.index.json: line 1"},
-    {"[]", HONE_INVALID, "key 'weight_map': expected an object"},
+    {"[]", HONE_INVALID, "expected an object"},
+    {"{\"\033[2J", HONE_INVALID, "control character 0x1b"},
+    {INDEX("{\"\\u001b[2J\":\"1.safetensors\"}"), HONE_INVALID, "control character in a name"},
+    {INDEX("{\"a\":\"\\u009b2J.safetensors\"}"), HONE_INVALID, "control character in a name"},
     {"{}", HONE_INVALID, "key 'weight_map': expected an object"},
     {INDEX("[]"), HONE_INVALID, "key 'weight_map': expected an object"},
     {INDEX("{}"), HONE_INVALID, "holds no tensors"},
@@ -88,6 +91,10 @@ static void test_indexes(void **state) {
   fixture_text(f, "4.safetensors", "not one");
   for (size_t i = 0; i < sizeof bad_indexes / sizeof *bad_indexes; i++) {
     fixture_text(f, "model.safetensors.index.json", bad_indexes[i].index);
+    hone_checkpoint_t *opened;
+    assert_false(hone_checkpoint_open(f->folder, &opened, &f->status));
+    assert_null(strchr(f->status.message, '\033'));
+    f->status = (hone_status_t){0};
     assert_refuses(f, try_open(f, f->folder), bad_indexes[i].code, bad_indexes[i].message);
   }
   fixture_text(f, "model.safetensors.index.json",

@@ -40,8 +40,9 @@ static void test_values(void **state) {
 
 static void test_wrong_values(void **state) {
   fixture_t *f = *state;
-  hone_config_t config = parse(
-                    f, "{\"i\": 5, \"r\": 2.5, \"s\": \"x\", \"n\": null, \"o\": {\"k\": []}}"),
+  hone_config_t config = parse(f,
+                               "{\"i\": 5, \"r\": 2.5, \"s\": \"x\", \"n\": null, \"o\": {\"k\": "
+                               "[]}, \"c\": \"\\u001b[2J\"}"),
                 inner;
   int64_t i;
   double r;
@@ -69,6 +70,8 @@ static void test_wrong_values(void **state) {
   assert_refuses(f, hone_config_bool_or(&config, "i", true, &t, status), HONE_INVALID,
                  "expected true or false");
   assert_refuses(f, hone_config_text(&config, "i", &s, status), HONE_INVALID, "expected a string");
+  assert_refuses(f, hone_config_text(&config, "c", &s, status), HONE_INVALID,
+                 "key 'c': control character in a string");
   assert_refuses(f, hone_config_object(&config, "i", "i.", &inner, &t, status), HONE_INVALID,
                  "expected an object");
   assert_ok(f, hone_config_object(&config, "o", "o.", &inner, &t, status));

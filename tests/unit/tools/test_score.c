@@ -9,7 +9,9 @@
 
 #include "tools/score.h"
 
-static void near(double expected, double got) { assert_true(fabs(expected - got) < 1e-7 * (1 + fabs(expected))); }
+static void near(double expected, double got) {
+  assert_true(fabs(expected - got) < 1e-7 * (1 + fabs(expected)));
+}
 
 static void uniform_logits_give_the_vocabulary(void **state) {
   (void)state;
