@@ -78,6 +78,13 @@ static bool check_rotation(plan_t *plan, const ir_block_t *block, MlirOperation 
 
 static bool add_op(plan_t *plan, const ir_block_t *block, MlirOperation op, bool head) {
   if (!check_rotation(plan, block, op)) return false;
+  for (size_t i = 0; i < plan->nodes.count; i++) {
+    if (!mlirOperationEqual(plan->nodes.items[i].op, op)) continue;
+    return hone_fail(plan->status, HONE_INVALID,
+                     "@%s is called twice, and one call's buffers cannot serve both: run the pass "
+                     "canonical first",
+                     block->name);
+  }
   hone_memory_buffer_t buffer = {
       .block = block->name, .first = plan->step, .last = plan->step, .alias = -1};
   ir_value_t value = mlirOperationGetResult(op, 0);
