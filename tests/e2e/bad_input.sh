@@ -59,6 +59,20 @@ checks=$((checks + 1))
 [ ! -e full ] || bad "full disk left an output"
 nothing_left
 
+# Ctrl-C while compiling leaves nothing behind
+mkdir scratch
+TMPDIR=$work/scratch "$hone" compile "$story_model" -o stopped >/dev/null 2>err &
+pid=$!
+sleep 0.3
+kill -INT $pid
+wait $pid
+code=$?
+checks=$((checks + 1))
+[ $code = 130 ] || [ $code = 143 ] || [ $code = 0 ] || bad "Ctrl-C while compiling: exit $code"
+[ $code = 0 ] || [ ! -e stopped ] || bad "Ctrl-C left an output"
+nothing_left
+same "Ctrl-C left scratch files" "" "$(ls scratch)"
+
 expect_exit 0 "$hone" compile "$story_model" -o story
 expect_exit 2 ./story --tokens many
 expect_exit 2 ./story --prompt x --nosuch
