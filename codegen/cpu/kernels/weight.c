@@ -1,25 +1,7 @@
 // Packed weights (layouts: base/artefact.h) as vectors in registers. It knows formats, not what is
 // done with them.
 #include "codegen/cpu/kernels/kernels.h"
-
-// NF4: quantiles of the normal distribution, exact at -1, 0 and 1 (Dettmers et al., QLoRA, 2023,
-// appendix E).
-static const float nf4_table[16] = {-1.0f,
-                                    -0.6961928009986877f,
-                                    -0.5250730514526367f,
-                                    -0.39491748809814453f,
-                                    -0.28444138169288635f,
-                                    -0.18477343022823334f,
-                                    -0.09105003625154495f,
-                                    0.0f,
-                                    0.07958029955625534f,
-                                    0.16093020141124725f,
-                                    0.24611230194568634f,
-                                    0.33791524171829224f,
-                                    0.44070982933044434f,
-                                    0.5626170039176941f,
-                                    0.7229568362236023f,
-                                    1.0f};
+#include "codegen/pack/quantize.h"
 
 weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
   int64_t Np = (int64_t)hone_padded(spec->N), Kp = (int64_t)hone_padded(spec->K);
@@ -44,8 +26,8 @@ weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
 weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage) {
   weight_tables_t tables = {0};
   if (storage != HONE_NF4) return tables;
-  tables.low = ir_floats(k->b, (size_t)k->lanes, nf4_table);
-  if (k->lanes < 16) tables.high = ir_floats(k->b, (size_t)k->lanes, nf4_table + k->lanes);
+  tables.low = ir_floats(k->b, (size_t)k->lanes, hone_nf4_table);
+  if (k->lanes < 16) tables.high = ir_floats(k->b, (size_t)k->lanes, hone_nf4_table + k->lanes);
   return tables;
 }
 
@@ -56,7 +38,7 @@ weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage) {
   if (storage == HONE_NF4) {
     int8_t bytes[64];
     for (int i = 0; i < 64; i++) {
-      float value = nf4_table[i % 16] * 127.0f;
+      float value = hone_nf4_table[i % 16] * 127.0f;
       int code = (int)(value < 0 ? value - 0.5f : value + 0.5f);
       bytes[i] = (int8_t)(uint8_t)(k->isa->vnni ? code + 128 : code);
     }
