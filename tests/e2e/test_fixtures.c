@@ -112,6 +112,45 @@ static void check_fixture(void **state) {
   }
 }
 
+// The trained sample: ids and logits of the five likeliest tokens after "Once upon a time", as a
+// float64 reference gives them (tests/golden/stories260k/top5.txt).
+static void check_golden_logits(void **state) {
+  (void)state;
+  const char *root = getenv("HONE_SOURCE_DIR"), *program = hone_path_join(arena, scratch, "story");
+  const char *command = hone_arena_format(arena, "'%s' compile -q '%s/samples/stories260k' -o '%s'",
+                                          getenv("HONE_BINARY"), root, program);
+  assert_int_equal(system(command), 0);
+  hone_status_t status = {0};
+  hone_client_t *client;
+  hone_client_info_t info;
+  hone_client_options_t options = {0};
+  int32_t *ids;
+  size_t count;
+  check(hone_client_start(program, &options, &client, &status), &status);
+  check(hone_client_info(client, &info, &status), &status);
+  check(hone_client_tokenize(client, "Once upon a time", 16, true, arena, &ids, &count, &status),
+        &status);
+  float *logits = HONE_NEW_ARRAY(arena, float, info.vocab);
+  check(hone_client_feed(client, ids, count, 1, logits, info.vocab, NULL, &status), &status);
+  hone_client_stop(client);
+  FILE *file = fopen(hone_arena_format(arena, "%s/tests/golden/stories260k/top5.txt", root), "r");
+  assert_non_null(file);
+  double last = INFINITY;
+  for (int rank = 0; rank < 5; rank++) {
+    int id;
+    double expected;
+    assert_int_equal(fscanf(file, "%d %lf", &id, &expected), 2);
+    assert_true(fabs(logits[id] - expected) < 2e-5 * 18);
+    assert_true(logits[id] < last);
+    last = logits[id];
+  }
+  fclose(file);
+  for (uint32_t i = 0, above = 0; i < info.vocab; i++) {
+    above += logits[i] >= last;
+    assert_true(above <= 5);
+  }
+}
+
 static int set_up(void **state) {
   (void)state;
   hone_status_t status = {0};
@@ -133,9 +172,10 @@ int main(void) {
                                       "llama-rope-linear", "llama-rope-llama3",
                                       "llama-sharded",     "mistral-window"};
   enum { COUNT = sizeof names / sizeof *names };
-  struct CMUnitTest tests[COUNT];
+  struct CMUnitTest tests[COUNT + 1];
   for (size_t i = 0; i < COUNT; i++)
     tests[i] = (struct CMUnitTest){
         .name = names[i], .test_func = check_fixture, .initial_state = (void *)(uintptr_t)names[i]};
+  tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(check_golden_logits);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
