@@ -6,15 +6,15 @@
 #include "base/file.h"
 #include "frontend/llama.h"
 
-static const hone_family_t families[] = {
+static const hone_model_family_t families[] = {
 #define FAMILY(name, importer, summary) {#name, summary, importer},
 #include "frontend/families.def"
 #undef FAMILY
 };
 
-size_t hone_family_count(void) { return sizeof families / sizeof *families; }
+size_t hone_model_family_count(void) { return sizeof families / sizeof *families; }
 
-const hone_family_t *hone_family_at(size_t index) { return &families[index]; }
+const hone_model_family_t *hone_model_family_at(size_t index) { return &families[index]; }
 
 static bool refuse_quantized(const hone_config_t *config, hone_status_t *status) {
   static const char *const keys[] = {"quantization_config", "compression_config"};
@@ -35,17 +35,17 @@ static bool refuse_quantized(const hone_config_t *config, hone_status_t *status)
   return true;
 }
 
-bool hone_family_of(const hone_config_t *config, const hone_family_t **out_family,
-                    hone_status_t *status) {
+bool hone_model_family_of(const hone_config_t *config, const hone_model_family_t **out_family,
+                          hone_status_t *status) {
   const char *name;
   if (!hone_config_text(config, "model_type", &name, status)) return false;
-  for (size_t i = 0; i < hone_family_count(); i++) {
+  for (size_t i = 0; i < hone_model_family_count(); i++) {
     if (strcmp(name, families[i].name)) continue;
     *out_family = &families[i];
     return refuse_quantized(config, status);
   }
   hone_buffer_t known = {0};
-  for (size_t i = 0; i < hone_family_count(); i++)
+  for (size_t i = 0; i < hone_model_family_count(); i++)
     hone_buffer_format(&known, "%s%s", i ? ", " : "", families[i].name);
   hone_fail(status, HONE_UNSUPPORTED, "%s: key 'model_type': unknown family '%.60s'; known are: %s",
             config->path, name, hone_buffer_cstr(&known));
@@ -64,8 +64,8 @@ static bool open_optional(const char *folder, const char *name, hone_config_t *o
   return ok;
 }
 
-bool hone_family_special_ids(const hone_family_input_t *input, ir_config_t *config,
-                             hone_status_t *status) {
+bool hone_model_family_special_ids(const hone_model_family_input_t *input, ir_config_t *config,
+                                   hone_status_t *status) {
   const char *folder = hone_checkpoint_folder(input->checkpoint);
   hone_config_t generation, tokenizer;
   int64_t last = config->vocab - 1;

@@ -11,10 +11,10 @@ static bool import_config(ir_session_t *session, const char *path, hone_checkpoi
                           ir_model_t *out_model, hone_status_t *status) {
   hone_config_t config;
   if (!hone_config_open(path, &config, status)) return false;
-  const hone_family_t *family;
-  bool ok = hone_family_of(&config, &family, status);
+  const hone_model_family_t *family;
+  bool ok = hone_model_family_of(&config, &family, status);
   if (ok) {
-    hone_family_input_t input = {family->name, session, &config, checkpoint};
+    hone_model_family_input_t input = {family->name, session, &config, checkpoint};
     ok = family->import(&input, out_model, status);
   }
   hone_config_close(&config);

@@ -9,7 +9,7 @@
 #include "base/map.h"
 
 typedef struct importer {
-  const hone_family_input_t *input;
+  const hone_model_family_input_t *input;
   const hone_llama_t *llama;
   hone_arena_t *arena;  // the session's
   ir_model_t *model;
@@ -224,7 +224,7 @@ static bool import_blocks(importer_t *im) {
   return import_head(im) && check_leftovers(im) && ir_model_finish(im->model, im->status);
 }
 
-bool hone_llama_import(const hone_family_input_t *input, ir_model_t *out_model,
+bool hone_llama_import(const hone_model_family_input_t *input, ir_model_t *out_model,
                        hone_status_t *status) {
   hone_llama_t llama;
   hone_arena_t *arena = ir_session_arena(input->session);
@@ -237,7 +237,7 @@ bool hone_llama_import(const hone_family_input_t *input, ir_model_t *out_model,
       .context = llama.context,
       .checkpoint = hone_checkpoint_folder(input->checkpoint),
   };
-  if (!hone_family_special_ids(input, &config, status) ||
+  if (!hone_model_family_special_ids(input, &config, status) ||
       !ir_model_create(input->session, &config, out_model, status))
     return false;
   importer_t im = {input, &llama, arena, out_model, hone_map_create(arena), status};

@@ -22,10 +22,10 @@ typedef struct hone_llama {  // what config.json says
 HONE_MUST_CHECK bool hone_llama_read(const char *family, const hone_config_t *config,
                                      hone_arena_t *arena, hone_llama_t *out_llama,
                                      hone_status_t *status);
-// A hone_family_import_fn. Every tensor of the checkpoint must be used or known to be harmless: a
-// missing one (HONE_NOT_FOUND), a shape that differs from the configuration's and one left over
-// (HONE_INVALID) are errors.
-HONE_MUST_CHECK bool hone_llama_import(const hone_family_input_t *input, ir_model_t *out_model,
-                                       hone_status_t *status);
+// A hone_model_family_import_fn. Every tensor of the checkpoint must be used or known to be
+// harmless: a missing one (HONE_NOT_FOUND), a shape that differs from the configuration's and one
+// left over (HONE_INVALID) are errors.
+HONE_MUST_CHECK bool hone_llama_import(const hone_model_family_input_t *input,
+                                       ir_model_t *out_model, hone_status_t *status);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "codegen/kernel.h"
 #include "codegen/target.h"
+#include "frontend/family.h"
 #include "passes/pipeline.h"
 #include "tools/verb.h"
 
@@ -13,11 +14,11 @@ typedef struct fields {
 
 static const hone_option_t options[] = {
     {HONE_OPTION_POSITIONAL, "WHAT", .field = offsetof(fields_t, what),
-     .help = "ops, passes, phases, formats, targets or families"},
+     .help = "ops, passes, phases, formats, targets, families or models"},
     {HONE_OPTION_FLAG, "--json", .field = offsetof(fields_t, json), .help = "print JSON"},
     {0}};
 const hone_verb_t hone_verb_list = {
-    "list", "list ops, passes, phases, formats, targets or kernel families", NULL,
+    "list", "list ops, passes, phases, formats, targets, kernel or model families", NULL,
     "  hone list passes\n  hone list formats --json\n", options};
 
 typedef struct row {
@@ -64,6 +65,13 @@ static void list_formats(hone_arena_t *arena, rows_t *rows) {
   }
 }
 
+static void list_models(hone_arena_t *arena, rows_t *rows) {
+  for (size_t i = 0; i < hone_model_family_count(); i++) {
+    const hone_model_family_t *family = hone_model_family_at(i);
+    hone_list_push(arena, rows, (row_t){family->name, "", family->summary});
+  }
+}
+
 static void list_targets(hone_arena_t *arena, rows_t *rows) {
   for (size_t i = 0; i < hone_target_count(); i++)
     hone_list_push(arena, rows, (row_t){hone_target_at(i)->name, "", hone_target_at(i)->summary});
@@ -73,7 +81,8 @@ static const struct {
   const char *name;
   void (*list)(hone_arena_t *arena, rows_t *rows);
 } kinds[] = {{"ops", list_ops},         {"passes", list_passes},   {"phases", list_phases},
-             {"formats", list_formats}, {"targets", list_targets}, {"families", list_families}};
+             {"formats", list_formats}, {"targets", list_targets}, {"families", list_families},
+             {"models", list_models}};
 
 static void print_rows(const rows_t *rows) {
   int name = 0, detail = 0;
@@ -102,9 +111,10 @@ int hone_verb_list_run(hone_tool_t *tool, int argc, char **argv) {
     found = true;
   }
   if (!found) {
-    fprintf(stderr,
-            "hone list: unknown list '%s': ops, passes, phases, formats, targets or families\n",
-            fields.what);
+    fprintf(
+        stderr,
+        "hone list: unknown list '%s': ops, passes, phases, formats, targets, families or models\n",
+        fields.what);
     return HONE_EXIT_USAGE;
   }
   if (!fields.json) {

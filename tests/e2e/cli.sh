@@ -11,7 +11,7 @@ for verb in compile eval bench inspect opt list; do
   expect_exit 0 "$hone" man $verb
   out_has ".TH"
 done
-for what in ops passes phases formats targets families; do
+for what in ops passes phases formats targets families models; do
   expect_exit 0 "$hone" list $what
   expect_exit 0 "$hone" list $what --json
 done

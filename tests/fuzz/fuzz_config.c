@@ -18,9 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
   hone_status_t status = {0};
   hone_config_t config;
   if (hone_config_parse("config.json", (const char *)data, bytes, &config, &status)) {
-    const hone_family_t *family;
+    const hone_model_family_t *family;
     hone_llama_t llama;
-    if (hone_family_of(&config, &family, &status) &&
+    if (hone_model_family_of(&config, &family, &status) &&
         hone_llama_read(family->name, &config, arena, &llama, &status))
       check(&llama);
     hone_config_close(&config);
