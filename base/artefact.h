@@ -1,5 +1,5 @@
 // What the compiler and the runtime agree on: the plan (a flat list of launches), the kernel ABI,
-// the packed layouts and the sections of the ELF file. Plain data, little-endian,
+// activation rows and the sections of the ELF file. Plain data, little-endian,
 // position-independent. Both sides include this header and nothing else of each other. Bump
 // HONE_PLAN_VERSION when anything here changes meaning.
 //
@@ -7,15 +7,7 @@
 // Pads of weights hold zero; kernels write whole padded rows, so pads of activations are zero too,
 // and no kernel has a tail loop.
 //
-// Packed weights, logical shape (N, K), Np and Kp padded, R = HONE_TILE_ROWS, G = Kp / 64,
-// tile t = n / R, lane r = n % R, group g = k / 64, j = k % 64. Two planes per tensor: codes, then
-// (quantized formats) f16 scales at hone_packed_scale_offset, so that both are read as one
-// sequential stream per tile.
-//   f32 f16 bf16   element at ((t * Kp/16 + k/16) * R + r) * 16 + k % 16
-//   q8<64>         int8 at ((t * G + g) * R + r) * 64 + j;           w = code * scale
-//   nf4<64>        32 bytes at ((t * G + g) * R + r) * 32; byte b holds the code of j = b in its
-//                  low nibble, of j = b + 32 in its high one;       w = table[code] * scale
-//   scales         f16 at (t * G + g) * R + r
+// Packed weights: base/packed.h.
 // Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then G i32 sums of
 // the group's codes; x = code * scale; hone_row_bytes gives the stride.
 // Vectors (norm gains, biases): f32, padded.
@@ -31,7 +23,7 @@
 
 enum {
   HONE_PLAN_MAGIC = 0x4e4c5048,  // "HPLN"
-  HONE_PLAN_VERSION = 1,
+  HONE_PLAN_VERSION = 2,
   HONE_PAD = 64,
   HONE_TILE_ROWS = 4,
   HONE_GROUP = 64,
@@ -44,42 +36,16 @@ enum {
 #define HONE_SECTION_CHECKS   ".hone.checks"    // hone_checks_t; not loaded
 #define HONE_SECTION_MANIFEST ".hone.manifest"  // JSON; not loaded
 
-// Number formats as the runtime needs to know them (the compiler's table is ir/formats.def).
+// Number formats, by their numbers in artefacts (base/formats.def, base/format.h).
 typedef enum hone_storage {
-  HONE_F32,
-  HONE_F16,
-  HONE_BF16,
-  HONE_Q8,
-  HONE_NF4,
+#define FORMAT(name, ENUM, ...) HONE_##ENUM,
+#include "base/formats.def"
+#undef FORMAT
   HONE_STORAGE_COUNT
 } hone_storage_t;
 
 static inline uint64_t hone_padded(uint64_t dimension) {
   return (dimension + HONE_PAD - 1) / HONE_PAD * HONE_PAD;
-}
-
-// Bytes of the codes plane of an (N, K) packed weight.
-static inline uint64_t hone_packed_code_bytes(hone_storage_t storage, uint64_t N, uint64_t K) {
-  uint64_t count = hone_padded(N) * hone_padded(K);
-  switch (storage) {
-    case HONE_F32: return count * 4;
-    case HONE_F16:
-    case HONE_BF16: return count * 2;
-    case HONE_Q8: return count;
-    case HONE_NF4: return count / 2;
-    default: return 0;
-  }
-}
-
-static inline uint64_t hone_packed_scale_offset(hone_storage_t storage, uint64_t N, uint64_t K) {
-  return hone_packed_code_bytes(storage, N, K);  // a multiple of 64 by the padding rule
-}
-
-static inline uint64_t hone_packed_bytes(hone_storage_t storage, uint64_t N, uint64_t K) {
-  uint64_t scales = storage == HONE_Q8 || storage == HONE_NF4
-                        ? hone_padded(N) * (hone_padded(K) / HONE_GROUP) * 2
-                        : 0;
-  return hone_packed_code_bytes(storage, N, K) + scales;
 }
 
 // Stride in bytes of one activation row of K elements; storage is HONE_F32 or HONE_Q8.
@@ -146,6 +112,8 @@ typedef struct hone_launch {
 typedef struct hone_tensor {
   uint32_t name;           // offset into strings
   uint32_t storage;        // hone_storage_t
+  uint32_t group;          // elements of a row that share a scale, 0: none
+  uint32_t reserved;
   uint64_t offset, bytes;  // in .hone.weights; offset is a multiple of 64
   uint32_t N, K;           // logical; K == 1 for vectors
 } hone_tensor_t;

@@ -16,7 +16,6 @@ static const struct {
 #undef FAMILY
 };
 
-static const char *const storages[] = {"f32", "f16", "bf16", "q8", "nf4"};
 static const char *const activations[] = {"none", "silu", "gelu_tanh"};
 
 const char *hone_family_name(hone_family_t family) {
@@ -24,7 +23,8 @@ const char *hone_family_name(hone_family_t family) {
 }
 
 static const char *storage_name(hone_storage_t storage) {
-  return (unsigned)storage < HONE_STORAGE_COUNT ? storages[storage] : "unknown";
+  const hone_format_info_t *info = hone_format_info(storage);
+  return info ? info->name : "unknown";
 }
 
 static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
@@ -40,11 +40,18 @@ static const char *activation_name(uint8_t activation) {
 }
 
 static void describe_linear(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
-  hone_buffer_format(text, ".%s.%s N=%u K=%u", storage_name(spec->weight),
+  char weight[24];
+  hone_buffer_format(text, ".%s.%s N=%u K=%u", hone_format_text(spec->weight, weight),
                      storage_name(spec->input), spec->N, spec->K);
   if (spec->bias) hone_buffer_text(text, " bias");
   if (spec->glu) hone_buffer_format(text, " glu=%s", activation_name(spec->activation));
   if (spec->residual) hone_buffer_text(text, " residual");
+}
+
+static void describe_embed(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
+  char weight[24];
+  hone_buffer_format(text, ".%s N=%u K=%u", hone_format_text(spec->weight, weight), spec->N,
+                     spec->K);
 }
 
 const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
@@ -54,7 +61,7 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
     case HONE_FAMILY_EMBED:
-      hone_buffer_format(&text, ".%s N=%u K=%u", storage_name(spec->weight), spec->N, spec->K);
+      describe_embed(&text, spec);
       break;
     case HONE_FAMILY_NORM:
       hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K,

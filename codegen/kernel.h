@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "base/artefact.h"
+#include "base/format.h"
 #include "hone/status.h"
 
 typedef enum hone_family {
@@ -25,7 +25,7 @@ typedef enum hone_activation {
 
 typedef struct hone_kernel_spec {
   hone_family_t family;
-  hone_storage_t weight;  // embed, gemv, gemm
+  hone_format_t weight;   // embed, gemv, gemm
   hone_storage_t input;   // gemv, gemm: HONE_F32 or HONE_Q8
   hone_storage_t output;  // norm: HONE_F32 or HONE_Q8
   uint32_t N, K;          // logical dimensions; row kernels use K (argmax, softmax: the vocabulary)

@@ -13,6 +13,46 @@ irdl.dialect @hone {
     %group = irdl.base "#builtin.integer"
     irdl.parameters(group: %group)
   }
+  irdl.type @q6 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @int4 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @fp4 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @mxfp4 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @nvfp4 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @nf4x {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @ternary {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @b1 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @bcq2 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @bcq3 {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
 
   // ---- weights
   irdl.operation @recipe {

@@ -30,15 +30,13 @@ const char *ir_verify_type_text(ir_verifier_t *v, MlirType type) {
   return text;
 }
 
-bool ir_verify_format(hone_format_t format, int64_t K, const char **out_reason) {
+bool ir_verify_format(hone_format_t format, const char **out_reason) {
   const hone_format_info_t *info = hone_format_info(format.storage);
   *out_reason = NULL;
   if (!info) {
     *out_reason = "its format is unknown";
-  } else if (info->grouped && !hone_format_group_known(format.group)) {
-    *out_reason = "only groups of 64 are supported";
-  } else if (info->grouped && hone_padded((uint64_t)K) % format.group != 0) {
-    *out_reason = "its group does not divide the padded columns";
+  } else if (!hone_format_group_known(format)) {
+    *out_reason = "its group is not one that the format allows (hone list formats)";
   }
   return *out_reason == NULL;
 }
@@ -72,7 +70,7 @@ static bool check_type(ir_verifier_t *v, MlirOperation op, MlirStringRef name) {
                           (int)name.length, name.data, text);
   }
   const char *reason;
-  if (ir_verify_format(format, K, &reason)) return true;
+  if (ir_verify_format(format, &reason)) return true;
   return ir_verify_fail(v, op, "recipe @%.*s has the type %.100s: %s", (int)name.length, name.data,
                         text, reason);
 }

@@ -27,9 +27,8 @@ bool ir_verify_fail(ir_verifier_t *v, MlirOperation op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // An MLIR type as text in the scratch arena.
 const char *ir_verify_type_text(ir_verifier_t *v, MlirType type);
-// A format that the packed layouts know: a plain float, or grouped by a known group that divides
-// the padded K. False says why in *out_reason.
-bool ir_verify_format(hone_format_t format, int64_t K, const char **out_reason);
+// A format of base/formats.def with a group that it allows. False says why in *out_reason.
+bool ir_verify_format(hone_format_t format, const char **out_reason);
 
 void ir_verify_config(ir_verifier_t *v);
 void ir_verify_functions(ir_verifier_t *v);

@@ -31,7 +31,7 @@ static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *rol
                           accept == ACCEPT_Q8 ? "f32 or q8" : "f32");
   }
   const char *reason;
-  if (!ir_verify_format(format, columns, &reason)) {
+  if (!ir_verify_format(format, &reason)) {
     return ir_verify_fail(v, op, "%s is %.100s: %s", role, ir_verify_type_text(v, type), reason);
   }
   *out_columns = columns;

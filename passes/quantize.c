@@ -67,8 +67,8 @@ static bool read_choices(const ir_model_t *model, const char *options, choice_t 
   if (head_text && !hone_format_parse(head_text, &head->format, status))
     return hone_note(status, "head=%s", head_text);
   if (head_text || !weights_text) return true;
-  bool grouped = hone_format_info(weights->format.storage)->grouped;
-  head->format = grouped ? (hone_format_t){HONE_Q8, HONE_GROUP} : weights->format;
+  bool grouped = hone_format_is_quantized(weights->format.storage);
+  head->format = grouped ? hone_format_default(HONE_Q8) : weights->format;
   return true;
 }
 

@@ -1,4 +1,4 @@
-// Quantizes activations where a linear's weight format prefers int8 input (ir/formats.def), or
+// Quantizes activations where a linear's weight format prefers int8 input (base/formats.def), or
 // everywhere (acts=q8), or nowhere (acts=f32): q8 rows, one scale per 64 values. An input that
 // several linears share is quantized once.
 // Needs: weight formats chosen (quantize). Changes: adds hone.quantize before linears. Keeps:
@@ -34,7 +34,7 @@ static bool wants_quantized(ir_model_t *model, MlirOperation linear, const char 
     return hone_fail(status, HONE_INTERNAL, "a linear's weight has no format");
   const hone_format_info_t *info = hone_format_info(format.storage);
   *out_wants = acts ? !strcmp(acts, "q8") : info->compute == HONE_Q8;
-  if (*out_wants && !info->grouped)
+  if (*out_wants && !hone_format_is_quantized(info->storage))
     return hone_fail(status, HONE_UNSUPPORTED,
                      "%s: kernels with q8 activations need quantized weights, not %s; leave "
                      "activations f32, or give weights=q8 or nf4",

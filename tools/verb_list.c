@@ -57,7 +57,7 @@ static void list_phases(hone_arena_t *arena, rows_t *rows) {
 static void list_formats(hone_arena_t *arena, rows_t *rows) {
   for (size_t i = 0; i < hone_format_count(); i++) {
     const hone_format_info_t *info = hone_format_at(i);
-    hone_format_t format = {info->storage, info->grouped ? HONE_GROUP : 0};
+    hone_format_t format = hone_format_default(info->storage);
     hone_list_push(
         arena, rows,
         (row_t){info->name, hone_arena_format(arena, "%g bits", hone_format_bits(format)),

@@ -10,8 +10,8 @@ enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64 };
 
 // ---- checks
 static const char *storage_name(hone_storage_t storage) {
-  static const char *const names[] = {"f32", "f16", "bf16", "q8", "nf4"};
-  return (unsigned)storage < HONE_STORAGE_COUNT ? names[storage] : "unknown";
+  const hone_format_info_t *info = hone_format_info(storage);
+  return info ? info->name : "unknown";
 }
 
 static bool refuse(const hone_kernel_spec_t *spec, const char *what, hone_status_t *status) {
@@ -28,18 +28,17 @@ static bool check_dimension(const hone_kernel_spec_t *spec, const char *name, ui
 
 static bool check_weight(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_dimension(spec, "N", spec->N, status)) return false;
-  if ((unsigned)spec->weight >= HONE_STORAGE_COUNT)
-    return refuse(spec, "this weight format", status);
+  if (!hone_format_group_known(spec->weight)) return refuse(spec, "this weight format", status);
   return true;
 }
 
 static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_weight(spec, status)) return false;
-  bool scaled = spec->weight == HONE_Q8 || spec->weight == HONE_NF4;
+  bool scaled = hone_format_is_quantized(spec->weight.storage);
   if (spec->input != HONE_F32 && !(spec->input == HONE_Q8 && scaled)) {
     return hone_fail(status, HONE_UNSUPPORTED,
                      "no cpu kernel %s for %s weights with %s activations: use f32%s",
-                     hone_family_name(spec->family), storage_name(spec->weight),
+                     hone_family_name(spec->family), storage_name(spec->weight.storage),
                      storage_name(spec->input), scaled ? " or q8" : "");
   }
   if (spec->glu && spec->N % 2 != 0)

@@ -24,6 +24,7 @@ typedef struct cpu_state {
   hone_output_t *output;
   hone_elf_writer_t *writer;
   uint64_t *hashes;
+  hone_quant_error_t *errors;
 } cpu_state_t;
 
 // ---- phase dataflow
@@ -179,6 +180,7 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
   if (!hone_elf_writer_create(linked, state->output, compile->arena, &state->writer, status))
     return false;
   state->hashes = HONE_NEW_ARRAY(compile->arena, uint64_t, state->draft.tensors.count);
+  state->errors = HONE_NEW_ARRAY(compile->arena, hone_quant_error_t, state->draft.tensors.count);
   hone_pack_job_t pack = {
       .reader = compile->reader,
       .source = compile->source,
@@ -190,7 +192,7 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
       .threads = compile->options.threads,
       .progress = compile->options.progress,
   };
-  return hone_pack_run(&pack, state->hashes, status);
+  return hone_pack_run(&pack, state->hashes, state->errors, status);
 }
 
 static bool write_checks(hone_compile_t *compile, hone_status_t *status) {

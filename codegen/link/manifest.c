@@ -43,11 +43,9 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
   hone_json_array_begin(json, "tensors");
   for (size_t i = 0; i < spec->draft->tensors.count; i++) {
     const hone_pack_item_t *item = &spec->draft->tensors.items[i];
-    hone_format_t format = {item->storage,
-                            hone_format_info(item->storage)->grouped ? HONE_GROUP : 0};
     hone_json_object_begin(json, NULL);
     hone_json_string(json, "name", item->recipe.name);
-    hone_json_string(json, "format", hone_format_text(format, text));
+    hone_json_string(json, "format", hone_format_text(item->format, text));
     hone_json_i64(json, "N", item->recipe.N);
     hone_json_i64(json, "K", item->recipe.K);
     hone_json_u64(json, "offset", item->offset);

@@ -1,48 +1,116 @@
-// Packed layout of weights: where each row's blocks lie within a tile. The quantizers do the number
-// work.
+// See layout.h; the picture is in base/packed.h.
 #include "codegen/pack/layout.h"
 
 #include <string.h>
 
-#include "codegen/pack/quantize.h"
+#include "quant/real.h"
 
-enum { R = HONE_TILE_ROWS, LANES = 16 };
-
-uint64_t hone_layout_tile_code_bytes(hone_storage_t storage, uint64_t Kp) {
-  return hone_packed_code_bytes(storage, HONE_PAD, Kp) / (HONE_PAD / R);
-}
-
-uint64_t hone_layout_tile_scale_bytes(hone_storage_t storage, uint64_t Kp) {
-  return storage == HONE_Q8 || storage == HONE_NF4 ? Kp / HONE_GROUP * R * sizeof(uint16_t) : 0;
-}
+enum { R = HONE_TILE_ROWS, LANES = 16, GROUP = 64 };
 
 static void copy_f32(const float *row, uint64_t Kp, float *out) {
   for (uint64_t block = 0; block < Kp / LANES; block++)
     memcpy(out + block * R * LANES, row + block * LANES, LANES * sizeof(float));
 }
 
-int hone_layout_tile(hone_storage_t storage, uint64_t Kp, const float *const rows[HONE_TILE_ROWS],
-                     uint8_t *codes, uint16_t *scales) {
-  uint64_t groups = Kp / HONE_GROUP;
+int hone_layout_reals(hone_storage_t storage, uint64_t Kp, const float *const rows[HONE_TILE_ROWS],
+                      uint8_t *out) {
   for (int r = 0; r < R; r++) {
     bool fits = true;
     switch (storage) {
-      case HONE_F32: copy_f32(rows[r], Kp, (float *)codes + r * LANES); break;
+      case HONE_F32: copy_f32(rows[r], Kp, (float *)out + r * LANES); break;
       case HONE_F16:
-        fits = hone_quantize_f16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES);
+        fits = hone_quantize_f16(rows[r], Kp, (uint16_t *)out + r * LANES, R * LANES);
         break;
       case HONE_BF16:
-        fits = hone_quantize_bf16(rows[r], Kp, (uint16_t *)codes + r * LANES, R * LANES);
-        break;
-      case HONE_Q8:
-        fits = hone_quantize_q8(rows[r], groups, (int8_t *)codes + r * 64, R * 64, scales + r, R);
-        break;
-      case HONE_NF4:
-        fits = hone_quantize_nf4(rows[r], groups, codes + r * 32, R * 32, scales + r, R);
+        fits = hone_quantize_bf16(rows[r], Kp, (uint16_t *)out + r * LANES, R * LANES);
         break;
       default: fits = false; break;
     }
     if (!fits) return r;
   }
   return -1;
+}
+
+// ---- 64 codes of one row
+
+static void put_nibbles(const uint8_t *codes, uint8_t *out) {
+  for (int b = 0; b < 32; b++) out[b] = (uint8_t)((codes[b] & 15) | (codes[b + 32] & 15) << 4);
+}
+
+static void put_pairs(const uint8_t *codes, uint8_t *out) {
+  for (int b = 0; b < 16; b++)
+    out[b] = (uint8_t)((codes[b] & 3) | (codes[b + 16] & 3) << 2 | (codes[b + 32] & 3) << 4 |
+                       (codes[b + 48] & 3) << 6);
+}
+
+static void put_group(uint32_t bits, bool planes, const uint8_t *codes, uint8_t *out) {
+  if (planes) {
+    memset(out, 0, bits * 8);
+    for (uint32_t p = 0; p < bits; p++)
+      for (int j = 0; j < GROUP; j++)
+        out[p * 8 + (uint32_t)j / 8] |= (uint8_t)((codes[j] >> p & 1) << j % 8);
+  } else if (bits == 2) {
+    put_pairs(codes, out);
+  } else if (bits == 4) {
+    put_nibbles(codes, out);
+  } else if (bits == 6) {
+    uint8_t upper[GROUP];
+    for (int j = 0; j < GROUP; j++) upper[j] = codes[j] >> 4;
+    put_nibbles(codes, out);
+    put_pairs(upper, out + 32);
+  } else {
+    memcpy(out, codes, GROUP);
+  }
+}
+
+static void get_group(uint32_t bits, bool planes, const uint8_t *in, uint8_t *codes) {
+  for (int j = 0; j < GROUP; j++) {
+    uint32_t nibble = in[j % 32] >> (j < 32 ? 0 : 4) & 15;
+    if (planes) {
+      codes[j] = 0;
+      for (uint32_t p = 0; p < bits; p++)
+        codes[j] |= (uint8_t)((in[p * 8 + (uint32_t)j / 8] >> j % 8 & 1) << p);
+    } else if (bits == 2) {
+      codes[j] = in[j % 16] >> j / 16 * 2 & 3;
+    } else if (bits == 4) {
+      codes[j] = (uint8_t)nibble;
+    } else if (bits == 6) {
+      codes[j] = (uint8_t)(nibble | (in[32 + j % 16] >> j / 16 * 2 & 3) << 4);
+    } else {
+      codes[j] = in[j];
+    }
+  }
+}
+
+// Byte offset of scale i (group and plane) of a lane.
+static uint64_t scale_at(uint64_t i, int lane, uint32_t bytes) {
+  return (i * R + (uint64_t)lane) * bytes;
+}
+
+void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
+                     const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
+  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
+  uint32_t bytes = hone_scale_bits(info->scale) / 8;
+  for (uint64_t g = 0; g < groups; g++)
+    put_group(info->code_bits, info->grid == HONE_GRID_PLANES, codes + g * GROUP,
+              tile_codes + (g * R + (uint64_t)lane) * row_bytes);
+  for (uint64_t i = 0; i < count; i++)
+    memcpy(tile_scales + scale_at(i, lane, bytes), &scales[i], bytes);  // little-endian
+}
+
+void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
+                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
+  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
+  uint32_t bytes = hone_scale_bits(info->scale) / 8;
+  for (uint64_t g = 0; g < groups; g++)
+    get_group(info->code_bits, info->grid == HONE_GRID_PLANES,
+              tile_codes + (g * R + (uint64_t)lane) * row_bytes, codes + g * GROUP);
+  for (uint64_t i = 0; i < count; i++) {
+    scales[i] = 0;
+    memcpy(&scales[i], tile_scales + scale_at(i, lane, bytes), bytes);
+  }
 }

@@ -1,18 +1,21 @@
-// Packed layout of weights (base/artefact.h): HONE_TILE_ROWS rows of f32 become one tile of codes
-// and scales. Thread rule: pure functions.
+// Packed layout of weights (base/packed.h): rows of floats, or of codes and scales, go to their
+// places in a tile. Thread rule: pure functions.
 #ifndef HONE_CODEGEN_PACK_LAYOUT_H
 #define HONE_CODEGEN_PACK_LAYOUT_H
 
-#include "base/artefact.h"
-#include "hone/status.h"
+#include "base/packed.h"
 
-uint64_t hone_layout_tile_code_bytes(hone_storage_t storage, uint64_t Kp);
-uint64_t hone_layout_tile_scale_bytes(hone_storage_t storage, uint64_t Kp);  // 0 for plain floats
+// A tile of plain floats from four padded rows (Kp each). Returns -1, or the lane of the first row
+// with a value that its format cannot hold.
+HONE_MUST_CHECK int hone_layout_reals(hone_storage_t storage, uint64_t Kp,
+                                      const float *const rows[HONE_TILE_ROWS], uint8_t *out);
 
-// Quantizes four padded rows (Kp values each, pads zero) into `codes` and `scales`. Returns -1, or
-// the lane of the first row with a value that its format cannot hold.
-HONE_MUST_CHECK int hone_layout_tile(hone_storage_t storage, uint64_t Kp,
-                                     const float *const rows[HONE_TILE_ROWS], uint8_t *codes,
-                                     uint16_t *scales);
+// One row of a quantized tile: codes (Kp, one a byte) and scales (as hone_quantizer_row gives them)
+// go to lane `lane` of the tile's codes and scales.
+void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
+                     const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales);
+// The inverse, for tools that read artefacts.
+void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
+                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales);
 
 #endif

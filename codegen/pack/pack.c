@@ -16,7 +16,6 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "codegen/pack/layout.h"
-#include "codegen/pack/rows.h"
 
 enum { THREAD_LIMIT = 64, CHUNK_VALUES = 512 * 1024 };
 
@@ -27,9 +26,17 @@ typedef struct chunk {
   bool is_last;              // of its item
 } chunk_t;
 
+// A tensor's encoder is made by the thread that takes its first chunk; the others wait for it.
+typedef enum readiness { NOT_READY, READY, BROKEN } readiness_t;
+typedef struct tensor {
+  hone_rows_t rows;
+  hone_encoder_t encoder;  // of quantized tensors
+  readiness_t readiness;   // under the lock
+} tensor_t;
+
 typedef struct packer {
   const hone_pack_job_t *job;
-  hone_rows_t *rows;  // one per item
+  tensor_t *tensors;  // one per item
   hone_progress_t *progress;
   pthread_mutex_t lock;
   pthread_cond_t turned;
@@ -42,19 +49,25 @@ typedef struct packer {
   hone_hasher_t *hasher;
   hone_buffer_t scales;
   uint64_t *hashes;
+  hone_quant_error_t *errors;
 } packer_t;
+
+typedef struct buffer {
+  void *data;
+  size_t capacity;
+} buffer_t;
 
 typedef struct worker {  // buffers of one thread, grown to the largest chunk it met
   packer_t *packer;
-  float *values;  // (rows, K) as read
-  float *padded;  // (HONE_TILE_ROWS, Kp)
-  uint8_t *codes;
-  uint16_t *scales;
-  size_t values_bytes, padded_bytes, codes_bytes, scales_bytes;  // capacities
-  size_t code_count, scale_count;                                // bytes of the current chunk
+  buffer_t values;                 // (rows, K) as read
+  buffer_t padded;                 // (rows, Kp)
+  buffer_t codes, scales;          // (rows, Kp) and (rows, scales of a row), as quantized
+  buffer_t packed, packed_scales;  // in the packed layout
+  size_t packed_count, scale_count;  // bytes of the current chunk
+  hone_quant_error_t error;          // of the current chunk
 } worker_t;
 
-bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage, uint64_t *out_bytes,
+bool hone_pack_measure(const ir_recipe_t *recipe, hone_format_t *out_format, uint64_t *out_bytes,
                        hone_status_t *status) {
   uint64_t count;
   if (recipe->N <= 0 || recipe->K <= 0 || recipe->N > UINT32_MAX - HONE_PAD ||
@@ -66,10 +79,10 @@ bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage, u
                      "recipe %s: a tensor of %" PRId64 " x %" PRId64 " cannot be packed",
                      recipe->name, recipe->N, recipe->K);
   bool is_vector = recipe->K == 1;
-  *out_storage = is_vector ? HONE_F32 : recipe->format.storage;
+  *out_format = is_vector ? (hone_format_t){.storage = HONE_F32} : recipe->format;
   *out_bytes = is_vector
                    ? hone_padded((uint64_t)recipe->N) * sizeof(float)
-                   : hone_packed_bytes(*out_storage, (uint64_t)recipe->N, (uint64_t)recipe->K);
+                   : hone_packed_bytes(*out_format, (uint64_t)recipe->N, (uint64_t)recipe->K);
   return true;
 }
 
@@ -83,110 +96,192 @@ static int64_t tiles_per_chunk(const hone_pack_job_t *job, const ir_recipe_t *re
   return tiles < 1 ? 1 : tiles;
 }
 
-static bool grow(void **data, size_t *capacity, size_t bytes) {
-  if (bytes <= *capacity) return true;
-  free(*data);
-  *capacity = 0;
-  *data = aligned_alloc(64, hone_round_up(bytes, 64));
-  if (*data) *capacity = bytes;
-  return *data != NULL;
+static bool grow(buffer_t *buffer, size_t bytes) {
+  if (bytes <= buffer->capacity) return true;
+  free(buffer->data);
+  buffer->capacity = 0;
+  buffer->data = aligned_alloc(64, hone_round_up(bytes, 64));
+  if (buffer->data) buffer->capacity = bytes;
+  return buffer->data != NULL;
 }
 
-// Makes room for a chunk. K is bounded by the reader's checks against the file's size.
-static bool reserve(worker_t *worker, uint64_t row_count, uint64_t K, uint64_t Kp,
-                    hone_status_t *status) {
-  if (grow((void **)&worker->values, &worker->values_bytes,
-           (row_count * K + HONE_PAD) * sizeof(float)) &&
-      grow((void **)&worker->padded, &worker->padded_bytes, HONE_TILE_ROWS * Kp * sizeof(float)) &&
-      grow((void **)&worker->codes, &worker->codes_bytes, worker->code_count) &&
-      grow((void **)&worker->scales, &worker->scales_bytes, worker->scale_count + 64))
-    return true;
+static bool fail_memory(uint64_t rows, uint64_t K, hone_status_t *status) {
   return hone_fail(status, HONE_EXHAUSTED,
-                   "no memory for packing %" PRIu64 " rows of %" PRIu64 " weights", row_count, K);
+                   "no memory for packing %" PRIu64 " rows of %" PRIu64 " weights", rows, K);
 }
 
 static bool pack_vector(worker_t *worker, const hone_rows_t *rows, hone_status_t *status) {
   uint64_t N = (uint64_t)rows->N, padded = hone_padded(N);
-  worker->code_count = padded * sizeof(float);
-  worker->scale_count = 0;
-  if (!reserve(worker, padded, 1, HONE_PAD, status)) return false;
-  if (!hone_rows_read(rows, 0, rows->N, worker->values, status)) return false;
-  float *out = (float *)worker->codes;
+  worker->packed_count = padded * sizeof(float);
+  if (!grow(&worker->values, padded * sizeof(float)) ||
+      !grow(&worker->packed, worker->packed_count))
+    return fail_memory(N, 1, status);
+  if (!hone_rows_read(rows, 0, rows->N, worker->values.data, status)) return false;
+  float *out = worker->packed.data;
   for (uint64_t i = 0; i < padded; i++)
-    out[i] = i < N ? *hone_rows_at(rows, worker->values, rows->N, (int64_t)i) : 0.0f;
+    out[i] = i < N ? *hone_rows_at(rows, worker->values.data, rows->N, (int64_t)i) : 0.0f;
   return true;
 }
 
-static bool pack_tiles(worker_t *worker, const hone_rows_t *rows, const chunk_t *chunk,
-                       hone_storage_t storage, hone_status_t *status) {
+// Reads rows [first, first + real) and lays them out as (count, Kp) with zeros in all pads.
+static bool read_padded(worker_t *worker, const hone_rows_t *rows, int64_t first, int64_t real,
+                        int64_t count, hone_status_t *status) {
   uint64_t K = (uint64_t)rows->K, Kp = hone_padded(K);
-  uint64_t code_bytes = hone_layout_tile_code_bytes(storage, Kp),
-           scale_bytes = hone_layout_tile_scale_bytes(storage, Kp);
+  if (!grow(&worker->values, (uint64_t)count * K * sizeof(float)) ||
+      !grow(&worker->padded, (uint64_t)count * Kp * sizeof(float)))
+    return fail_memory((uint64_t)count, K, status);
+  if (real > 0 && !hone_rows_read(rows, first, real, worker->values.data, status)) return false;
+  for (int64_t i = 0; i < count; i++) {
+    float *out = (float *)worker->padded.data + (uint64_t)i * Kp;
+    uint64_t used = i < real ? K : 0;
+    if (used) memcpy(out, hone_rows_at(rows, worker->values.data, real, i), K * sizeof(float));
+    memset(out + used, 0, (Kp - used) * sizeof(float));
+  }
+  return true;
+}
+
+// Plain floats: returns -1 or the first row with a value that does not fit.
+static int64_t pack_reals(worker_t *worker, hone_storage_t storage, uint64_t Kp, int64_t tiles,
+                          uint64_t tile_bytes) {
+  const float *padded = worker->padded.data;
+  for (int64_t t = 0; t < tiles; t++) {
+    const float *lanes[HONE_TILE_ROWS];
+    for (int r = 0; r < HONE_TILE_ROWS; r++)
+      lanes[r] = padded + (uint64_t)(t * HONE_TILE_ROWS + r) * Kp;
+    int bad = hone_layout_reals(storage, Kp, lanes,
+                                (uint8_t *)worker->packed.data + (uint64_t)t * tile_bytes);
+    if (bad >= 0) return t * HONE_TILE_ROWS + bad;
+  }
+  return -1;
+}
+
+static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t format, int64_t real,
+                       int64_t tiles, int64_t *out_bad, hone_status_t *status) {
+  const hone_encoder_t *encoder = &tensor->encoder;
+  uint64_t K = (uint64_t)tensor->rows.K, Kp = hone_padded(K);
+  uint64_t count = (uint64_t)tiles * HONE_TILE_ROWS;
+  size_t per_row = (size_t)encoder->quantizer.scale_count * encoder->quantizer.planes;
+  uint64_t code_bytes = hone_packed_tile_code_bytes(format, K),
+           scale_bytes = hone_packed_tile_scale_bytes(format, K);
+  if (!grow(&worker->codes, count * Kp) ||
+      !grow(&worker->scales, count * per_row * sizeof(uint16_t)))
+    return fail_memory(count, K, status);
+  *out_bad = hone_encoder_rows(encoder, worker->padded.data, (int64_t)count, worker->codes.data,
+                               worker->scales.data, &worker->error);
+  (void)real;
+  for (uint64_t i = 0; i < count && *out_bad < 0; i++) {
+    uint64_t t = i / HONE_TILE_ROWS;
+    hone_layout_row(format, K, (int)(i % HONE_TILE_ROWS), (uint8_t *)worker->codes.data + i * Kp,
+                    (uint16_t *)worker->scales.data + i * per_row,
+                    (uint8_t *)worker->packed.data + t * code_bytes,
+                    (uint8_t *)worker->packed_scales.data + t * scale_bytes);
+  }
+  return true;
+}
+
+static bool pack_tiles(worker_t *worker, const tensor_t *tensor, const chunk_t *chunk,
+                       hone_format_t format, hone_status_t *status) {
+  const hone_rows_t *rows = &tensor->rows;
+  uint64_t K = (uint64_t)rows->K;
   int64_t first = chunk->tile * HONE_TILE_ROWS, left = rows->N - first,
           count = chunk->tile_count * HONE_TILE_ROWS;
   int64_t real = left < 0 ? 0 : left < count ? left : count;  // the rest are pads
-  worker->code_count = (uint64_t)chunk->tile_count * code_bytes;
-  worker->scale_count = (uint64_t)chunk->tile_count * scale_bytes;
-  if (!reserve(worker, (uint64_t)count, K, Kp, status)) return false;
-  if (real > 0 && !hone_rows_read(rows, first, real, worker->values, status)) return false;
-  for (int64_t t = 0; t < chunk->tile_count; t++) {
-    const float *lanes[HONE_TILE_ROWS];
-    for (int64_t r = 0; r < HONE_TILE_ROWS; r++) {
-      int64_t row = t * HONE_TILE_ROWS + r;
-      const float *values = row < real ? hone_rows_at(rows, worker->values, real, row) : NULL;
-      float *copy = worker->padded + (uint64_t)r * Kp;
-      lanes[r] = values && K == Kp ? values : copy;
-      if (lanes[r] == copy) {
-        uint64_t used = values ? K : 0;
-        if (values) memcpy(copy, values, K * sizeof(float));
-        memset(copy + used, 0, (Kp - used) * sizeof(float));
-      }
-    }
-    int bad = hone_layout_tile(storage, Kp, lanes, worker->codes + (uint64_t)t * code_bytes,
-                               worker->scales + (uint64_t)t * scale_bytes / sizeof(uint16_t));
-    if (bad >= 0)
-      return hone_fail(status, HONE_INVALID,
-                       "recipe %s (from %s), row %" PRId64
-                       ": a weight is too large for format %s; choose f32 or bf16",
-                       rows->recipe->name, rows->recipe->sources[0],
-                       first + t * HONE_TILE_ROWS + bad, hone_format_info(storage)->name);
+  uint64_t code_bytes = hone_packed_tile_code_bytes(format, K);
+  worker->packed_count = (uint64_t)chunk->tile_count * code_bytes;
+  worker->scale_count = (uint64_t)chunk->tile_count * hone_packed_tile_scale_bytes(format, K);
+  if (!grow(&worker->packed, worker->packed_count) ||
+      !grow(&worker->packed_scales, worker->scale_count))
+    return fail_memory((uint64_t)count, K, status);
+  if (!read_padded(worker, rows, first, real, count, status)) return false;
+  int64_t bad = -1;
+  if (!hone_format_is_quantized(format.storage)) {
+    bad = pack_reals(worker, format.storage, hone_padded(K), chunk->tile_count, code_bytes);
+  } else if (!pack_codes(worker, tensor, format, real, chunk->tile_count, &bad, status)) {
+    return false;
   }
-  return true;
+  if (bad < 0) return true;
+  return hone_fail(status, HONE_INVALID,
+                   "recipe %s (from %s), row %" PRId64
+                   ": a weight is too large for format %s; choose f32 or bf16",
+                   rows->recipe->name, rows->recipe->sources[0], first + bad,
+                   hone_format_info(format.storage)->name);
+}
+
+// The tensor's encoder, made by whoever has the first chunk.
+static bool await_encoder(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
+  packer_t *packer = worker->packer;
+  tensor_t *tensor = &packer->tensors[chunk->item];
+  hone_format_t format = packer->job->items[chunk->item].format;
+  if (!hone_format_is_quantized(format.storage)) return true;
+  bool ok = true;
+  if (chunk->tile == 0) ok = hone_encoder_prepare(&tensor->rows, format, &tensor->encoder, status);
+  pthread_mutex_lock(&packer->lock);
+  if (chunk->tile == 0) {
+    tensor->readiness = ok ? READY : BROKEN;
+    pthread_cond_broadcast(&packer->turned);
+  }
+  while (tensor->readiness == NOT_READY) pthread_cond_wait(&packer->turned, &packer->lock);
+  if (ok && tensor->readiness == BROKEN)  // reported by the thread that found out
+    ok = hone_fail(status, HONE_CANCELLED, "recipe %s: not prepared", tensor->rows.recipe->name);
+  pthread_mutex_unlock(&packer->lock);
+  return ok;
 }
 
 static bool pack_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
   const hone_pack_job_t *job = worker->packer->job;
   const hone_pack_item_t *item = &job->items[chunk->item];
-  const hone_rows_t *rows = &worker->packer->rows[chunk->item];
-  uint64_t tile_bytes = hone_layout_tile_code_bytes(item->storage, hone_padded((uint64_t)rows->K));
+  const tensor_t *tensor = &worker->packer->tensors[chunk->item];
+  uint64_t tile_bytes = hone_packed_tile_code_bytes(item->format, (uint64_t)tensor->rows.K);
   uint64_t place = job->base + item->offset + (uint64_t)chunk->tile * tile_bytes;
-  if (rows->K == 1 ? !pack_vector(worker, rows, status)
-                   : !pack_tiles(worker, rows, chunk, item->storage, status))
+  worker->scale_count = 0;
+  worker->error = (hone_quant_error_t){0};
+  if (!await_encoder(worker, chunk, status)) return false;
+  if (tensor->rows.K == 1 ? !pack_vector(worker, &tensor->rows, status)
+                          : !pack_tiles(worker, tensor, chunk, item->format, status))
     return false;
-  return hone_output_write_at(job->output, place, worker->codes, worker->code_count, status);
+  return hone_output_write_at(job->output, place, worker->packed.data, worker->packed_count,
+                              status);
 }
 
-// Runs on the thread whose turn it is: hashes the chunk's codes; after the last one writes and
-// hashes the scales.
-static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
-  packer_t *packer = worker->packer;
-  const hone_pack_job_t *job = packer->job;
-  const hone_pack_item_t *item = &job->items[chunk->item];
-  hone_hasher_add(packer->hasher, worker->codes, worker->code_count);
-  if (worker->scale_count) hone_buffer_add(&packer->scales, worker->scales, worker->scale_count);
-  hone_progress_add(packer->progress, worker->code_count + worker->scale_count, item->recipe.name);
-  if (!chunk->is_last) return true;
-  size_t scale_bytes = packer->scales.bytes;
-  uint64_t place = job->base + item->offset + item->bytes - scale_bytes;
-  if (scale_bytes) {
-    hone_hasher_add(packer->hasher, packer->scales.data, scale_bytes);
-    if (!hone_output_write_at(job->output, place, packer->scales.data, scale_bytes, status))
-      return false;
+// Scales and parameters of a finished tensor, behind its codes.
+static bool finish_tensor(packer_t *packer, size_t index, hone_status_t *status) {
+  const hone_pack_item_t *item = &packer->job->items[index];
+  tensor_t *tensor = &packer->tensors[index];
+  bool ok = true;
+  if (packer->scales.bytes) {
+    hone_buffer_align(&packer->scales, 64);
+    if (hone_packed_parameter_bytes(item->format)) {
+      uint8_t parameters[HONE_PACKED_PARAMETER_BYTES];
+      hone_encoder_parameters(&tensor->encoder, parameters);
+      hone_buffer_add(&packer->scales, parameters, sizeof parameters);
+    }
+    size_t bytes = packer->scales.bytes;
+    hone_hasher_add(packer->hasher, packer->scales.data, bytes);
+    ok = hone_output_write_at(packer->job->output,
+                              packer->job->base + item->offset + item->bytes - bytes,
+                              packer->scales.data, bytes, status);
   }
-  packer->hashes[chunk->item] = hone_hasher_result(packer->hasher);
+  packer->hashes[index] = hone_hasher_result(packer->hasher);
   hone_hasher_reset(packer->hasher);
   packer->scales.bytes = 0;
-  return true;
+  hone_encoder_deinit(&tensor->encoder);  // no chunk of it is left: they finish in order
+  return ok;
+}
+
+// Runs on the thread whose turn it is: hashes the chunk's codes, keeps its scales.
+static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
+  packer_t *packer = worker->packer;
+  const hone_pack_item_t *item = &packer->job->items[chunk->item];
+  hone_hasher_add(packer->hasher, worker->packed.data, worker->packed_count);
+  if (worker->scale_count)
+    hone_buffer_add(&packer->scales, worker->packed_scales.data, worker->scale_count);
+  if (packer->errors) {
+    packer->errors[chunk->item].signal += worker->error.signal;
+    packer->errors[chunk->item].noise += worker->error.noise;
+  }
+  hone_progress_add(packer->progress, worker->packed_count + worker->scale_count,
+                    item->recipe.name);
+  return !chunk->is_last || finish_tensor(packer, chunk->item, status);
 }
 
 // The next chunk in file order; false when there is none or something failed.
@@ -230,10 +325,9 @@ static void *work(void *data) {
     pthread_cond_broadcast(&packer->turned);
     pthread_mutex_unlock(&packer->lock);
   }
-  free(worker->values);
-  free(worker->padded);
-  free(worker->codes);
-  free(worker->scales);
+  buffer_t *buffers[] = {&worker->values, &worker->padded, &worker->codes,
+                         &worker->scales, &worker->packed, &worker->packed_scales};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   return NULL;
 }
 
@@ -256,17 +350,19 @@ static void run_workers(packer_t *packer) {
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
-bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_status_t *status) {
+bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
+                   hone_status_t *status) {
   hone_status_t first = {0};
-  packer_t packer = {.job = job, .status = &first, .hashes = out_hashes};
+  packer_t packer = {.job = job, .status = &first, .hashes = out_hashes, .errors = out_errors};
   uint64_t total = 0;
-  packer.rows = calloc(job->count ? job->count : 1, sizeof *packer.rows);
-  if (!packer.rows)
+  packer.tensors = calloc(job->count ? job->count : 1, sizeof *packer.tensors);
+  if (!packer.tensors)
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
   for (size_t i = 0; i < job->count; i++) {
     total += job->items[i].bytes;
-    if (!hone_rows_open(job->reader, job->source, &job->items[i].recipe, &packer.rows[i], status)) {
-      free(packer.rows);
+    if (!hone_rows_open(job->reader, job->source, &job->items[i].recipe, &packer.tensors[i].rows,
+                        status)) {
+      free(packer.tensors);
       return false;
     }
   }
@@ -280,7 +376,8 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_status
   hone_progress_destroy(packer.progress);
   hone_hasher_destroy(packer.hasher);
   hone_buffer_deinit(&packer.scales);
-  free(packer.rows);
+  for (size_t i = 0; i < job->count; i++) hone_encoder_deinit(&packer.tensors[i].encoder);
+  free(packer.tensors);
   if (packer.failed) *status = first;
   return !packer.failed;
 }

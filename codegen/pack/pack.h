@@ -5,12 +5,13 @@
 #define HONE_CODEGEN_PACK_PACK_H
 
 #include "base/file.h"
+#include "codegen/pack/encode.h"
 #include "passes/pipeline.h"
 
 // One tensor of .hone.weights. Vectors (K == 1) are f32 whatever the recipe's format says.
 typedef struct hone_pack_item {
   ir_recipe_t recipe;
-  hone_storage_t storage;
+  hone_format_t format;
   uint64_t offset;  // in .hone.weights, a multiple of 64
   uint64_t bytes;
 } hone_pack_item_t;
@@ -27,13 +28,14 @@ typedef struct hone_pack_job {
   bool progress;
 } hone_pack_job_t;
 
-// Storage and size of a recipe's packed tensor. HONE_INVALID if the sizes overflow.
-HONE_MUST_CHECK bool hone_pack_measure(const ir_recipe_t *recipe, hone_storage_t *out_storage,
+// Format and size of a recipe's packed tensor. HONE_INVALID if the sizes overflow.
+HONE_MUST_CHECK bool hone_pack_measure(const ir_recipe_t *recipe, hone_format_t *out_format,
                                        uint64_t *out_bytes, hone_status_t *status);
 
-// Writes every item; out_hashes (count) gets the XXH3 of each item's bytes. Of several errors, the
+// Writes every item; out_hashes (count) gets the XXH3 of each item's bytes, out_errors (count, zeroed;
+// may be NULL) what quantization did to it. Of several errors, the
 // one of the first rows in file order is reported, naming the tensor.
 HONE_MUST_CHECK bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes,
-                                   hone_status_t *status);
+                                   hone_quant_error_t *out_errors, hone_status_t *status);
 
 #endif

@@ -36,7 +36,7 @@ bool hone_lower_weight(hone_lower_t *lower, ir_value_t value, hone_operand_t *ou
   if (!find_tensor(lower->draft, name, &operand.offset)) {
     hone_pack_item_t item = {.offset = lower->draft->header.weight_bytes};
     if (!ir_recipe_get(lower->model, name, &item.recipe, lower->status)) return false;
-    if (!hone_pack_measure(&item.recipe, &item.storage, &item.bytes, lower->status)) return false;
+    if (!hone_pack_measure(&item.recipe, &item.format, &item.bytes, lower->status)) return false;
     operand.offset = item.offset;
     lower->draft->header.weight_bytes += item.bytes;
     hone_list_push(lower->arena, &lower->draft->tensors, item);

@@ -28,6 +28,7 @@ static bool read_flow(hone_lower_t *lower, MlirOperation op, uint32_t families, 
 }
 
 typedef struct shape {
+  hone_format_t format;
   hone_storage_t storage;
   int64_t rows, columns;
 } shape_t;
@@ -36,6 +37,7 @@ static bool read_shape(hone_lower_t *lower, ir_value_t value, shape_t *out_shape
   hone_format_t format;
   if (!ir_value_shape(value, &format, &out_shape->rows, &out_shape->columns))
     return hone_fail(lower->status, HONE_INVALID, "an operand is no tensor of a known format");
+  out_shape->format = format;
   out_shape->storage = format.storage;
   return true;
 }
@@ -69,7 +71,7 @@ static bool lower_embed(hone_lower_t *lower, MlirOperation op) {
   if (!hone_lower_weight(lower, ir_op_operand(op, 1), &operands[1])) return false;
   if (!read_shape(lower, ir_op_operand(op, 1), &weight)) return false;
   hone_kernel_spec_t spec = {
-      .weight = weight.storage, .N = (uint32_t)weight.rows, .K = (uint32_t)weight.columns};
+      .weight = weight.format, .N = (uint32_t)weight.rows, .K = (uint32_t)weight.columns};
   return finish(lower, op, "embed", IN(EMBED), &spec, operands, 3);
 }
 
@@ -141,7 +143,7 @@ static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
   if (!read_shape(lower, ir_op_operand(op, X), &x)) return false;
   if (!read_shape(lower, ir_op_operand(op, WEIGHT), &weight)) return false;
   hone_kernel_spec_t spec = {
-      .weight = weight.storage,
+      .weight = weight.format,
       .input = x.storage,
       .N = (uint32_t)weight.rows,
       .K = (uint32_t)weight.columns,

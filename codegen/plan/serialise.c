@@ -41,7 +41,8 @@ static void add_tensors(const hone_draft_t *draft, strings_t *strings, hone_buff
     const hone_pack_item_t *item = &draft->tensors.items[i];
     hone_tensor_t tensor = {
         .name = intern(strings, item->recipe.name),
-        .storage = (uint32_t)item->storage,
+        .storage = (uint32_t)item->format.storage,
+        .group = item->format.group,
         .offset = item->offset,
         .bytes = item->bytes,
         .N = (uint32_t)item->recipe.N,

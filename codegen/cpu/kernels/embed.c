@@ -5,7 +5,7 @@ void emit_embed(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
   weight_layout_t layout = weight_layout(spec);
-  weight_tables_t tables = weight_tables_real(k, spec->weight);
+  weight_tables_t tables = weight_tables_real(k, spec->weight.storage);
   ir_value_t ids = kernel_pointer(k, 0), weight = kernel_pointer(k, 1), out = kernel_pointer(k, 2);
   ir_value_t plane = ir_advance(b, weight, layout.scaled ? layout.scale_offset : 0);
   ir_value_t groups = ir_i64(b, layout.groups), rows = ir_i64(b, HONE_TILE_ROWS);

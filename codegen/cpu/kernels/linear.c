@@ -288,7 +288,7 @@ void emit_linear(kernel_t *k) {
   l.out = kernel_pointer(k, 4);
   l.x_bytes = (int64_t)hone_row_bytes(spec->input, spec->K);
   l.out_bytes = (int64_t)hone_row_bytes(HONE_F32, spec->glu ? spec->N / 2 : spec->N);
-  l.tables = q8 ? weight_tables_code(k, spec->weight) : weight_tables_real(k, spec->weight);
+  l.tables = q8 ? weight_tables_code(k, spec->weight.storage) : weight_tables_real(k, spec->weight.storage);
 
   if (spec->family == HONE_FAMILY_GEMV) {
     ir_value_t M = kernel_M(k);

@@ -1,23 +1,23 @@
 // Packed weights (layouts: base/artefact.h) as vectors in registers. It knows formats, not what is
 // done with them.
 #include "codegen/cpu/kernels/kernels.h"
-#include "codegen/pack/quantize.h"
+#include "base/packed.h"
+#include "quant/grid.h"
 
 weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
   int64_t Np = (int64_t)hone_padded(spec->N), Kp = (int64_t)hone_padded(spec->K);
   weight_layout_t layout = {
-      .storage = spec->weight, .groups = Kp / HONE_GROUP, .tiles = Np / HONE_TILE_ROWS};
-  layout.tile_bytes =
-      (int64_t)hone_packed_code_bytes(spec->weight, spec->N, spec->K) / layout.tiles;
+      .storage = spec->weight.storage, .groups = Kp / HONE_GROUP, .tiles = Np / HONE_TILE_ROWS};
+  layout.tile_bytes = (int64_t)hone_packed_tile_code_bytes(spec->weight, spec->K);
   layout.group_bytes = layout.tile_bytes / layout.groups;
-  switch (spec->weight) {
+  switch (spec->weight.storage) {
     case HONE_F32: layout.row_bytes = 16 * 4; break;
     case HONE_F16:
     case HONE_BF16: layout.row_bytes = 16 * 2; break;
     case HONE_NF4: layout.row_bytes = HONE_GROUP / 2; break;
     default: layout.row_bytes = HONE_GROUP; break;
   }
-  layout.scaled = spec->weight == HONE_Q8 || spec->weight == HONE_NF4;
+  layout.scaled = hone_format_is_quantized(spec->weight.storage);
   layout.scale_offset = (int64_t)hone_packed_scale_offset(spec->weight, spec->N, spec->K);
   layout.scale_tile_bytes = layout.groups * HONE_TILE_ROWS * 2;
   return layout;
@@ -26,8 +26,8 @@ weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
 weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage) {
   weight_tables_t tables = {0};
   if (storage != HONE_NF4) return tables;
-  tables.low = ir_floats(k->b, (size_t)k->lanes, hone_nf4_table);
-  if (k->lanes < 16) tables.high = ir_floats(k->b, (size_t)k->lanes, hone_nf4_table + k->lanes);
+  tables.low = ir_floats(k->b, (size_t)k->lanes, hone_grid_get(storage)->level);
+  if (k->lanes < 16) tables.high = ir_floats(k->b, (size_t)k->lanes, hone_grid_get(storage)->level + k->lanes);
   return tables;
 }
 
@@ -38,7 +38,7 @@ weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage) {
   if (storage == HONE_NF4) {
     int8_t bytes[64];
     for (int i = 0; i < 64; i++) {
-      float value = hone_nf4_table[i % 16] * 127.0f;
+      float value = hone_grid_get(storage)->level[i % 16] * 127.0f;
       int code = (int)(value < 0 ? value - 0.5f : value + 0.5f);
       bytes[i] = (int8_t)(uint8_t)(k->isa->vnni ? code + 128 : code);
     }

@@ -1,0 +1,50 @@
+// See grid.h. Sources of the levels: nf4 and fp4 as in bitsandbytes (QLoRA, arXiv 2305.14314), E2M1
+// as in the OCP microscaling specification 1.0.
+#include "quant/grid.h"
+
+#include <math.h>
+
+// Integers: round(127 * level).
+static const hone_grid_t nf4 = {
+    {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
+     -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f,
+     0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+     0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f},
+    {-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127},
+    1.0f / 127.0f};
+
+// Level 1 is 1/192: the integers, in units of 1/120, have it as 1/120 and the others exactly.
+static const hone_grid_t fp4 = {
+    {0.0f, 0.0625f / 12, 8.0f / 12, 1.0f, 4.0f / 12, 0.5f, 2.0f / 12, 0.25f, -0.0f, -0.0625f / 12,
+     -8.0f / 12, -1.0f, -4.0f / 12, -0.5f, -2.0f / 12, -0.25f},
+    {0, 1, 80, 120, 40, 60, 20, 30, 0, -1, -80, -120, -40, -60, -20, -30},
+    1.0f / 120.0f};
+
+static const hone_grid_t e2m1 = {
+    {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f,
+     -6.0f},
+    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+    0.5f};
+
+static const hone_grid_t int4 = {{-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
+                                 {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
+                                 1.0f};
+
+const hone_grid_t *hone_grid_get(hone_storage_t storage) {
+  switch (storage) {
+    case HONE_NF4: return &nf4;
+    case HONE_FP4: return &fp4;
+    case HONE_INT4: return &int4;
+    case HONE_MXFP4:
+    case HONE_NVFP4: return &e2m1;
+    default: return NULL;
+  }
+}
+
+float hone_f32_from_e8m0(uint8_t code) { return ldexpf(1.0f, (int)code - 127); }
+
+float hone_f32_from_e4m3(uint8_t code) {
+  int exponent = code >> 3 & 15, mantissa = code & 7;
+  return exponent == 0 ? ldexpf((float)mantissa, -9)
+                       : ldexpf((float)(8 + mantissa), exponent - 10);
+}

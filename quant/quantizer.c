@@ -1,0 +1,171 @@
+// See quantizer.h: what the kinds of grids have in common.
+#include "quant/quantizer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "quant/quantizer_internal.h"
+#include "quant/real.h"
+
+static void sort_levels(const float *level, int count, hone_levels_t *out) {
+  *out = (hone_levels_t){0};
+  for (int code = 0; code < count; code++) {
+    int at = out->count;
+    bool known = false;  // minus zero is zero
+    for (int i = 0; i < out->count; i++) known |= out->value[i] == level[code];
+    if (known) continue;
+    while (at > 0 && out->value[at - 1] > level[code]) {
+      out->value[at] = out->value[at - 1];
+      out->code[at] = out->code[at - 1];
+      at--;
+    }
+    out->value[at] = level[code];
+    out->code[at] = (uint8_t)code;
+    out->count++;
+  }
+  out->symmetric = true;
+  int nearest = 0;
+  for (int i = 0; i < out->count; i++) {
+    out->symmetric &= out->value[i] == -out->value[out->count - 1 - i];
+    if (fabsf(out->value[i]) < fabsf(out->value[nearest])) nearest = i;
+  }
+  for (int i = 0; i + 1 < out->count; i++) {
+    out->threshold[i] = (out->value[i] + out->value[i + 1]) / 2;
+    out->step[i] = out->value[i + 1] - out->value[i];
+  }
+  out->zero = out->code[nearest];
+}
+
+void hone_quantizer_init(hone_quantizer_t *q, hone_format_t format, uint64_t K,
+                         const float *importance) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  *q = (hone_quantizer_t){.format = format,
+                          .K = K,
+                          .Kp = hone_padded(K),
+                          .planes = info->planes,
+                          .scale_count = (uint32_t)hone_packed_scale_count(format, K),
+                          .importance = importance};
+  const hone_grid_t *grid = hone_grid_get(format.storage);
+  static const float signs[] = {-1, 1}, three[] = {-1, 0, 1};
+  if (grid) sort_levels(grid->level, HONE_GRID_LEVELS, &q->levels);
+  if (format.storage == HONE_TERNARY) sort_levels(three, 3, &q->levels);
+  if (format.storage == HONE_B1) sort_levels(signs, 2, &q->levels);
+  if (info->grid == HONE_GRID_LEARNED) hone_quantizer_set_levels(q, hone_grid_get(HONE_NF4)->integer);
+}
+
+void hone_quantizer_set_factor(hone_quantizer_t *q, float largest) {
+  q->factor = largest / (448.0f * 6.0f);
+}
+
+void hone_quantizer_set_levels(hone_quantizer_t *q, const int8_t levels[HONE_GRID_LEVELS]) {
+  float values[HONE_GRID_LEVELS];
+  for (int i = 0; i < HONE_GRID_LEVELS; i++) values[i] = (float)levels[i] / 127.0f;
+  memcpy(q->learned, levels, sizeof q->learned);
+  sort_levels(values, HONE_GRID_LEVELS, &q->levels);
+}
+
+void hone_importance_fill(const float *mean_squares, uint64_t K, float *out) {
+  uint64_t Kp = hone_padded(K);
+  double sum = 0;
+  for (uint64_t k = 0; k < K && mean_squares; k++) sum += (double)mean_squares[k];
+  float damping = (float)(sum / (double)K * 0.01);
+  bool is_usable = mean_squares && damping > 0 && isfinite(damping);
+  for (uint64_t k = 0; k < Kp; k++)
+    out[k] = k >= K ? 0.0f : is_usable ? mean_squares[k] + damping : 1.0f;
+}
+
+float hone_quantizer_scale(const hone_quantizer_t *q, uint16_t stored) {
+  switch (hone_format_info(q->format.storage)->scale) {
+    case HONE_SCALE_E8M0: return stored == 0 ? 0.0f : hone_f32_from_e8m0((uint8_t)stored);
+    case HONE_SCALE_E4M3: return hone_f32_from_e4m3((uint8_t)stored) * q->factor;
+    default: return hone_f32_from_f16(stored);
+  }
+}
+
+static bool quantize_group(const hone_quantizer_t *q, const float *x, const float *h, int n,
+                           uint8_t *codes, uint16_t *scales) {
+  float real[HONE_QUANT_PLANES];
+  bool fits = true;
+  if (q->planes > 1) {
+    fits = hone_planes_fit((int)q->planes, x, h, n, scales);
+    for (uint32_t p = 0; p < q->planes; p++) real[p] = hone_quantizer_scale(q, scales[p]);
+    hone_planes_codes((int)q->planes, real, x, n, codes);
+  } else if (q->levels.count > 0) {
+    fits = hone_levels_fit(q, x, h, n, scales);
+    hone_levels_codes(&q->levels, x, n, hone_quantizer_scale(q, *scales), codes);
+  } else {
+    bool is_q8 = q->format.storage == HONE_Q8;
+    fits = hone_integers_fit(q, x, h, n, scales);
+    hone_integers_codes(is_q8 ? 127 : 31, x, n, hone_quantizer_scale(q, *scales), codes,
+                        is_q8 ? 0 : 32);
+  }
+  return fits;
+}
+
+bool hone_quantizer_row(const hone_quantizer_t *q, const float *row, uint8_t *codes,
+                        uint16_t *scales) {
+  for (uint32_t s = 0; s < q->scale_count; s++) {
+    uint64_t first = (uint64_t)s * q->format.group;
+    int n = (int)(q->Kp - first < q->format.group ? q->Kp - first : q->format.group);
+    if (!quantize_group(q, row + first, q->importance + first, n, codes + first,
+                        scales + (size_t)s * q->planes))
+      return false;
+  }
+  return true;
+}
+
+// The weight of a code, in a group with these scales.
+static float value_of(const hone_quantizer_t *q, const float *scales, uint8_t code) {
+  switch (q->format.storage) {
+    case HONE_Q8: return (float)(int8_t)code * scales[0];
+    case HONE_Q6: return (float)((int)code - 32) * scales[0];
+    case HONE_TERNARY: return (float)((int)code - 1) * scales[0];
+    case HONE_NF4X: return (float)q->learned[code & 15] / 127.0f * scales[0];
+    case HONE_B1:
+    case HONE_BCQ2:
+    case HONE_BCQ3: return hone_planes_value((int)q->planes, scales, code);
+    default: return hone_grid_get(q->format.storage)->level[code & 15] * scales[0];
+  }
+}
+
+void hone_quantizer_decode(const hone_quantizer_t *q, const uint8_t *codes, const uint16_t *scales,
+                           float *out) {
+  float real[HONE_QUANT_PLANES] = {0};
+  for (uint64_t k = 0; k < q->Kp; k++) {
+    uint64_t s = k / q->format.group;
+    if (k % q->format.group == 0)
+      for (uint32_t p = 0; p < q->planes; p++)
+        real[p] = hone_quantizer_scale(q, scales[s * q->planes + p]);
+    out[k] = k < q->K ? value_of(q, real, codes[k]) : 0.0f;
+  }
+}
+
+uint8_t hone_quantizer_nearest(const hone_quantizer_t *q, const float *scales, float w,
+                               float *out_value) {
+  uint8_t code;
+  float lanes[16] = {w};
+  uint8_t codes[16];
+  if (q->planes > 1) {
+    float best = INFINITY;
+    code = 0;
+    for (unsigned c = 0; c < 1u << q->planes; c++) {
+      float far = fabsf(w - hone_planes_value((int)q->planes, scales, c));
+      if (far < best) best = far, code = (uint8_t)c;
+    }
+  } else if (q->levels.count > 0) {
+    if (scales[0] == 0) {
+      code = q->levels.zero;
+    } else {
+      float u = w / scales[0];
+      int rank = 0;
+      for (int t = 0; t < q->levels.count - 1; t++) rank += u > q->levels.threshold[t];
+      code = q->levels.code[rank];
+    }
+  } else {
+    bool is_q8 = q->format.storage == HONE_Q8;
+    hone_integers_codes(is_q8 ? 127 : 31, lanes, 1, scales[0], codes, is_q8 ? 0 : 32);
+    code = codes[0];
+  }
+  *out_value = value_of(q, scales, code);
+  return code;
+}

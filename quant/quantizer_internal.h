@@ -1,0 +1,27 @@
+// Between the files of the quantizer. A group is n values (a multiple of 16), importance h.
+#ifndef HONE_QUANT_QUANTIZER_INTERNAL_H
+#define HONE_QUANT_QUANTIZER_INTERNAL_H
+
+#include "quant/quantizer.h"
+
+enum { HONE_QUANT_PLANES = 3, HONE_QUANT_GROUP = 128 };
+
+// Best scale of a group as it will be stored (levels.c, integers.c).
+HONE_MUST_CHECK bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h,
+                                     int n, uint16_t *out_scale);
+HONE_MUST_CHECK bool hone_integers_fit(const hone_quantizer_t *q, const float *x, const float *h,
+                                       int n, uint16_t *out_scale);
+void hone_levels_codes(const hone_levels_t *levels, const float *x, int n, float scale,
+                       uint8_t *codes);
+void hone_integers_codes(int limit, const float *x, int n, float scale, uint8_t *codes, int bias);
+// Binary planes: scales as stored and codes (planes.c).
+HONE_MUST_CHECK bool hone_planes_fit(int planes, const float *x, const float *h, int n,
+                                     uint16_t *out_scales);
+void hone_planes_codes(int planes, const float *scales, const float *x, int n, uint8_t *codes);
+static inline float hone_planes_value(int planes, const float *scales, unsigned code) {
+  float sum = 0;
+  for (int p = 0; p < planes; p++) sum += code >> p & 1 ? scales[p] : -scales[p];
+  return sum;
+}
+
+#endif
