@@ -20,11 +20,9 @@ static bool run_canonical(hone_compile_t *compile, hone_status_t *status) {
   return hone_passes_run(&compile->model, "canonical", status);
 }
 
-// No pass of this version asks for statistics; those that will (importance-weighted quantizers,
-// sparsity) run the un-quantized model here, with taps.
 static bool run_calibrate(hone_compile_t *compile, hone_status_t *status) {
-  (void)compile, (void)status;
-  return true;
+  if (!compile->options.calibrate) return true;
+  return compile->calibrate(compile, status);
 }
 
 static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
@@ -184,6 +182,7 @@ bool hone_compile_run(hone_compile_t *compile, hone_status_t *status) {
 }
 
 void hone_compile_deinit(hone_compile_t *compile) {
+  if (compile->statistics.self) compile->statistics.close(compile->statistics.self);
   if (compile->target_state_close) compile->target_state_close(compile->target_state);
   ir_model_destroy(&compile->model);
   if (compile->source_close) compile->source_close(compile->source);

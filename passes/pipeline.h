@@ -18,11 +18,31 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *emit;            // "exe", "lib", "ir", "llvm", "asm"
   const char *to;              // phase name to stop after, or NULL
   const char *dump;            // "PHASE:DIR" or "all:DIR", or NULL
+  const char *calibrate;         // text to calibrate with, or NULL
+  int64_t calibration_tokens, calibration_context, calibration_memory;  // 0: defaults; memory in MiB
+  const char *solver;          // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
+  int64_t sweeps;              // of coordinate descent after gptq
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
   bool progress;               // bars on stderr
 } hone_compile_options_t;
+
+// What calibration knows about the inputs of the linears, by the checkpoint's tensor names.
+// Thread rule: one call at a time.
+typedef struct hone_statistics {
+  void *self;  // NULL: there was no calibration
+  // *out: mean squares (K) of the inputs that meet the tensor's columns, borrowed; NULL: nothing
+  // enters it.
+  bool (*mean_squares)(void *self, const char *source, const float **out, hone_status_t *status);
+  // *out: mean of x x^T (K, K), by malloc, the caller's; NULL as above. Tensors are best asked for
+  // in the model's order.
+  bool (*moments)(void *self, const char *source, uint64_t K, float **out, hone_status_t *status);
+  void (*close)(void *self);
+} hone_statistics_t;
+
+// Supplied by tools where wanted: fills compile->statistics (phase 2).
+typedef bool hone_calibrate_fn(hone_compile_t *compile, hone_status_t *status);
 
 // Supplied by tools: fills compile->model from options->model (phase 0), and the tokenizer blob.
 typedef bool hone_import_fn(hone_compile_t *compile, hone_status_t *status);
@@ -30,6 +50,7 @@ typedef bool hone_import_fn(hone_compile_t *compile, hone_status_t *status);
 struct hone_compile {
   hone_compile_options_t options;
   hone_import_fn *import;
+  hone_calibrate_fn *calibrate;  // NULL where options.calibrate cannot be set
   const hone_target_t *target;
   ir_session_t *session;
   hone_arena_t *arena;
@@ -44,6 +65,7 @@ struct hone_compile {
       tokenizer;  // blob for the runtime (base/tokenizer.h); empty: the model has none (--ids only)
   hone_buffer_t manifest_sources;  // JSON array text: what the model was made from (file, hash),
                                    // for the manifest
+  hone_statistics_t statistics;
   void *target_state;              // owned by the target, in the arena
   void (*target_state_close)(void *state);
 };

@@ -2,7 +2,7 @@
 // as in the OCP microscaling specification 1.0.
 #include "quant/grid.h"
 
-#include <math.h>
+#include <string.h>
 
 // Integers: round(127 * level).
 static const hone_grid_t nf4 = {
@@ -41,10 +41,15 @@ const hone_grid_t *hone_grid_get(hone_storage_t storage) {
   }
 }
 
-float hone_f32_from_e8m0(uint8_t code) { return ldexpf(1.0f, (int)code - 127); }
-
-float hone_f32_from_e4m3(uint8_t code) {
-  int exponent = code >> 3 & 15, mantissa = code & 7;
-  return exponent == 0 ? ldexpf((float)mantissa, -9)
-                       : ldexpf((float)(8 + mantissa), exponent - 10);
+static float float_of(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
 }
+
+float hone_f32_from_e8m0(uint8_t code) {
+  return float_of(code ? (uint32_t)code << 23 : 1u << 22);  // 2^-127 is subnormal
+}
+
+// Exponent and mantissa at their places in an f32 whose bias is 120 larger.
+float hone_f32_from_e4m3(uint8_t code) { return float_of((uint32_t)(code & 127) << 20) * 0x1p120f; }

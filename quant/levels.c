@@ -11,49 +11,86 @@
 #include "quant/quantizer_internal.h"
 #include "quant/real.h"
 
-enum { LANES = 16, REFITS = 4 };
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors are only handed to inlined functions
 
-typedef float lanes_t __attribute__((vector_size(64)));
-typedef int32_t words_t __attribute__((vector_size(64)));
+enum { LANES = 8, REFITS = 4 };
+
+typedef float lanes_t __attribute__((vector_size(32)));
+typedef int32_t words_t __attribute__((vector_size(32)));
 
 typedef struct fit {
   float A, B;
 } fit_t;
 
-static inline float sum_lanes(const float *v) {
-  float s[8];
-  for (int i = 0; i < 8; i++) s[i] = v[i] + v[i + 8];
-  for (int i = 0; i < 4; i++) s[i] += s[i + 4];
-  return (s[0] + s[2]) + (s[1] + s[3]);
+#define INLINE static inline __attribute__((always_inline))
+
+// table[index & 7] for each lane
+INLINE lanes_t look_up(lanes_t table, words_t index) {
+#ifdef __clang__
+  lanes_t out;
+  for (int l = 0; l < LANES; l++) out[l] = table[index[l] & 7];
+  return out;
+#else
+  return __builtin_shuffle(table, index);
+#endif
+}
+
+// The rank of a value among the levels by bisection: each step looks the next threshold up.
+typedef struct ladder {
+  float first;
+  lanes_t second, third, fourth;  // thresholds 3 11; 1 5 9 13; 0 2 4 ... 14
+  lanes_t low, high;              // the levels
+} ladder_t;
+
+INLINE ladder_t ladder_of(const hone_levels_t *g) {
+  ladder_t ladder = {.first = g->threshold[7]};
+  const float *t = g->threshold;
+  for (int i = 0; i < LANES; i++) {
+    ladder.second[i] = t[3 + 8 * (i & 1)];
+    ladder.third[i] = t[1 + 4 * (i & 3)];
+    ladder.fourth[i] = t[2 * i];
+    ladder.low[i] = g->value[i];
+    ladder.high[i] = g->value[i + 8];
+  }
+  return ladder;
+}
+
+INLINE words_t rank_of(const ladder_t *ladder, lanes_t u) {
+  words_t rank = -(u > ladder->first);
+  rank = rank + rank - (u > look_up(ladder->second, rank));
+  rank = rank + rank - (u > look_up(ladder->third, rank));
+  return rank + rank - (u > look_up(ladder->fourth, rank));
+}
+
+INLINE lanes_t level_of(const ladder_t *ladder, words_t rank) {
+  words_t is_high = rank > 7;
+  lanes_t low = look_up(ladder->low, rank), high = look_up(ladder->high, rank);
+  return (lanes_t)(((words_t)high & is_high) | ((words_t)low & ~is_high));
+}
+
+INLINE float sum_lanes(lanes_t v) {
+  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
 // A and B of a group whose values are divided by a scale (multiplied by its inverse).
-static inline __attribute__((always_inline)) fit_t correlate(const hone_levels_t *g, const float *x,
-                                                             const float *h, int n, float inverse) {
+INLINE fit_t correlate(const ladder_t *ladder, const float *x, const float *h, int n,
+                       float inverse) {
   lanes_t a = {0}, b = {0};
   for (int i = 0; i < n; i += LANES) {
     lanes_t values, weights;
     memcpy(&values, x + i, sizeof values);
     memcpy(&weights, h + i, sizeof weights);
-    lanes_t u = values * inverse, level = (lanes_t){0} + g->value[0];
-    for (int t = 0; t < g->count - 1; t++) {
-      lanes_t step = (lanes_t){0} + g->step[t];
-      words_t mask = u > g->threshold[t];
-      level += (lanes_t)((words_t)step & mask);
-    }
+    lanes_t level = level_of(ladder, rank_of(ladder, values * inverse));
     lanes_t weighted = weights * level;
     a += weighted * values;
     b += weighted * level;
   }
-  float lanes[2][LANES];
-  memcpy(lanes[0], &a, sizeof a);
-  memcpy(lanes[1], &b, sizeof b);
-  return (fit_t){sum_lanes(lanes[0]), sum_lanes(lanes[1])};
+  return (fit_t){sum_lanes(a), sum_lanes(b)};
 }
 
-static inline float gain(fit_t fit) { return fit.B > 0 ? fit.A * fit.A / fit.B : 0.0f; }
+INLINE float gain(fit_t fit) { return fit.B > 0 ? fit.A * fit.A / fit.B : 0.0f; }
 
-static inline float largest_of(const float *x, int n) {
+INLINE float largest_of(const float *x, int n) {
   float largest = 0;
   for (int i = 0; i < n; i++) {
     float size = fabsf(x[i]);
@@ -73,16 +110,17 @@ HONE_HOT static float search(const hone_levels_t *g, const float *x, const float
   const float *parts = g->count > 4 ? many : few;
   int count = (int)(g->count > 4 ? sizeof many / sizeof *many : sizeof few / sizeof *few);
   if (g->count == 2) count = 1;  // signs: the codes do not depend on the scale
+  const ladder_t ladder = ladder_of(g);
   float best = -1.0f, scale = plain;
   for (int sign = 0; sign < (g->symmetric ? 1 : 2); sign++) {
     for (int i = 0; i < count; i++) {
       float trial = sign ? -plain * parts[i] : plain * parts[i];
-      fit_t fit = correlate(g, x, h, n, 1.0f / trial);
+      fit_t fit = correlate(&ladder, x, h, n, 1.0f / trial);
       if (gain(fit) > best) best = gain(fit), scale = fit.B > 0 ? fit.A / fit.B : trial;
     }
   }
   for (int i = 0; i < REFITS && scale != 0 && isfinite(1.0f / scale); i++) {
-    fit_t fit = correlate(g, x, h, n, 1.0f / scale);
+    fit_t fit = correlate(&ladder, x, h, n, 1.0f / scale);
     if (!(gain(fit) > best)) break;
     best = gain(fit);
     scale = fit.A / fit.B;
@@ -93,22 +131,25 @@ HONE_HOT static float search(const hone_levels_t *g, const float *x, const float
 // Of the stored scales [low, high] the one with the least error.
 HONE_HOT static uint16_t search_steps(const hone_quantizer_t *q, const float *x, const float *h,
                                       int n, int low, int high) {
+  const ladder_t ladder = ladder_of(&q->levels);
   float best = -INFINITY;
   int found = low;
   for (int code = low; code <= high; code++) {
     float scale = hone_quantizer_scale(q, (uint16_t)code);
     if (scale == 0 || !isfinite(1.0f / scale)) continue;
-    fit_t fit = correlate(&q->levels, x, h, n, 1.0f / scale);
+    fit_t fit = correlate(&ladder, x, h, n, 1.0f / scale);
     float better = 2.0f * scale * fit.A - scale * scale * fit.B;
     if (better > best) best = better, found = code;
   }
   return (uint16_t)found;
 }
 
-static uint16_t nearest_e4m3(float value) {  // the largest code not above value
-  uint16_t code = 0;
-  while (code < 0x7e && hone_f32_from_e4m3((uint8_t)(code + 1)) <= value) code++;
-  return code;
+// The largest E4M3 code that does not stand for more than value.
+static int floor_e4m3(float value) {
+  if (value >= 448.0f) return 0x7e;
+  if (value < 0x1p-6f) return (int)(value * 512.0f);
+  int exponent = ilogbf(value);
+  return (exponent + 7) << 3 | (int)((ldexpf(value, -exponent) - 1.0f) * 8.0f);
 }
 
 bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, int n,
@@ -131,7 +172,7 @@ bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, 
   }
   if (info->scale == HONE_SCALE_E4M3) {
     float wanted = q->factor > 0 ? plain / q->factor : 0;
-    int code = nearest_e4m3(wanted);
+    int code = floor_e4m3(wanted);
     int low = code - 7 < 1 ? 1 : code - 7, high = code + 5 > 0x7e ? 0x7e : code + 5;
     *out_scale = search_steps(q, x, h, n, low, high);
     return true;
@@ -148,12 +189,11 @@ HONE_HOT void hone_levels_codes(const hone_levels_t *levels, const float *x, int
     memset(codes, levels->zero, (size_t)n);
     return;
   }
+  const ladder_t ladder = ladder_of(levels);
   for (int i = 0; i < n; i += LANES) {
     lanes_t values;
     memcpy(&values, x + i, sizeof values);
-    lanes_t u = values / scale;
-    words_t rank = {0};
-    for (int t = 0; t < levels->count - 1; t++) rank -= u > levels->threshold[t];
+    words_t rank = rank_of(&ladder, values / scale);
     for (int l = 0; l < LANES; l++) codes[i + l] = levels->code[rank[l]];
   }
 }

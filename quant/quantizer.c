@@ -29,9 +29,10 @@ static void sort_levels(const float *level, int count, hone_levels_t *out) {
     out->symmetric &= out->value[i] == -out->value[out->count - 1 - i];
     if (fabsf(out->value[i]) < fabsf(out->value[nearest])) nearest = i;
   }
-  for (int i = 0; i + 1 < out->count; i++) {
-    out->threshold[i] = (out->value[i] + out->value[i + 1]) / 2;
-    out->step[i] = out->value[i + 1] - out->value[i];
+  for (int i = 0; i < HONE_LEVEL_LIMIT; i++) {
+    bool is_last = i + 1 >= out->count;
+    out->threshold[i] = is_last ? INFINITY : (out->value[i] + out->value[i + 1]) / 2;
+    if (i >= out->count) out->value[i] = out->value[out->count - 1];
   }
   out->zero = out->code[nearest];
 }
@@ -114,8 +115,7 @@ bool hone_quantizer_row(const hone_quantizer_t *q, const float *row, uint8_t *co
   return true;
 }
 
-// The weight of a code, in a group with these scales.
-static float value_of(const hone_quantizer_t *q, const float *scales, uint8_t code) {
+float hone_quantizer_value(const hone_quantizer_t *q, const float *scales, uint8_t code) {
   switch (q->format.storage) {
     case HONE_Q8: return (float)(int8_t)code * scales[0];
     case HONE_Q6: return (float)((int)code - 32) * scales[0];
@@ -130,14 +130,23 @@ static float value_of(const hone_quantizer_t *q, const float *scales, uint8_t co
 
 void hone_quantizer_decode(const hone_quantizer_t *q, const uint8_t *codes, const uint16_t *scales,
                            float *out) {
-  float real[HONE_QUANT_PLANES] = {0};
-  for (uint64_t k = 0; k < q->Kp; k++) {
-    uint64_t s = k / q->format.group;
-    if (k % q->format.group == 0)
-      for (uint32_t p = 0; p < q->planes; p++)
-        real[p] = hone_quantizer_scale(q, scales[s * q->planes + p]);
-    out[k] = k < q->K ? value_of(q, real, codes[k]) : 0.0f;
+  unsigned count = q->format.storage == HONE_Q8 ? 256 : 64;
+  for (uint32_t s = 0; s < q->scale_count; s++) {
+    uint64_t first = (uint64_t)s * q->format.group, last = first + q->format.group;
+    float real[HONE_QUANT_PLANES], value[256];
+    for (uint32_t p = 0; p < q->planes; p++)
+      real[p] = hone_quantizer_scale(q, scales[s * q->planes + p]);
+    if (q->levels.count > 0) count = HONE_GRID_LEVELS;
+    if (q->planes > 1) count = 1u << q->planes;
+    if (last > q->K) last = q->K;
+    if (count > last - first) {  // more codes than weights: one by one
+      for (uint64_t k = first; k < last; k++) out[k] = hone_quantizer_value(q, real, codes[k]);
+      continue;
+    }
+    for (unsigned code = 0; code < count; code++) value[code] = hone_quantizer_value(q, real, (uint8_t)code);
+    for (uint64_t k = first; k < last; k++) out[k] = value[codes[k]];
   }
+  memset(out + q->K, 0, (q->Kp - q->K) * sizeof *out);
 }
 
 uint8_t hone_quantizer_nearest(const hone_quantizer_t *q, const float *scales, float w,
@@ -166,6 +175,6 @@ uint8_t hone_quantizer_nearest(const hone_quantizer_t *q, const float *scales, f
     hone_integers_codes(is_q8 ? 127 : 31, lanes, 1, scales[0], codes, is_q8 ? 0 : 32);
     code = codes[0];
   }
-  *out_value = value_of(q, scales, code);
+  *out_value = hone_quantizer_value(q, scales, code);
   return code;
 }

@@ -21,9 +21,9 @@ enum { HONE_LEVEL_LIMIT = 16 };
 // Levels in ascending order, for grids that are a list of at most 16 (table, learned, ternary, b1).
 typedef struct hone_levels {
   int count;
-  float value[HONE_LEVEL_LIMIT];
-  float threshold[HONE_LEVEL_LIMIT - 1];  // midpoints; a value takes the rank of how many it exceeds
-  float step[HONE_LEVEL_LIMIT - 1];       // value[i + 1] - value[i]
+  float value[HONE_LEVEL_LIMIT];      // the last one repeated past count
+  float threshold[HONE_LEVEL_LIMIT];  // midpoints, infinite past count - 1; the rank of a value is
+                                      // how many of them it exceeds
   uint8_t code[HONE_LEVEL_LIMIT];         // of rank i
   uint8_t zero;                           // code of the level nearest to zero
   bool symmetric;
@@ -59,6 +59,8 @@ void hone_quantizer_decode(const hone_quantizer_t *quantizer, const uint8_t *cod
                            const uint16_t *scales, float *out);
 // One stored scale as f32, sign and tensor factor included.
 float hone_quantizer_scale(const hone_quantizer_t *quantizer, uint16_t stored);
+// The weight that a code stands for in a group with these scales (planes of them).
+float hone_quantizer_value(const hone_quantizer_t *quantizer, const float *scales, uint8_t code);
 // The nearest code to w in a group whose scales (planes) are given, and the weight it stands for.
 uint8_t hone_quantizer_nearest(const hone_quantizer_t *quantizer, const float *scales, float w,
                                float *out_value);

@@ -202,8 +202,7 @@ uint32_t hone_session_position(const hone_session_t *session) { return session->
 
 void hone_session_cancel(hone_session_t *session) { atomic_store(&session->is_cancelled, true); }
 
-// cos, then sin, of position * frequency for each row of the step, in double, rounded once.
-static void fill_rope(hone_session_t *session, uint32_t M) {
+void hone_session_fill_rope(hone_session_t *session, uint32_t M) {
   const hone_plan_t *plan = session->model->plan;
   const double *frequencies = hone_plan_rope(plan);
   uint32_t half = plan->rope_count;
@@ -237,9 +236,8 @@ static void run_flow(hone_session_t *session, const hone_flow_t *flow,
                 &call);
 }
 
-// Runs launches [begin, end) on M rows. The first one's first operand is advanced by `skip_bytes`.
-static bool run_launches(hone_session_t *session, uint32_t begin, uint32_t end, uint32_t M,
-                         uint64_t skip_bytes, hone_status_t *status) {
+bool hone_session_run(hone_session_t *session, uint32_t begin, uint32_t end, uint32_t M,
+                      uint64_t skip_bytes, hone_status_t *status) {
   for (uint32_t i = begin; i < end; ++i) {
     if (atomic_load_explicit(&session->is_cancelled, memory_order_relaxed)) {
       atomic_store(&session->is_cancelled, false);
@@ -268,7 +266,7 @@ static bool run_head(hone_session_t *session, uint32_t first, uint32_t M, float 
                            : 0;
   for (uint32_t row = first; row < M;) {
     uint32_t rows = M - row < plan->head_batch ? M - row : plan->head_batch;
-    if (!run_launches(session, plan->body_count, plan->launch_count, rows, row * row_bytes, status))
+    if (!hone_session_run(session, plan->body_count, plan->launch_count, rows, row * row_bytes, status))
       return false;
     for (uint32_t i = 0; i < rows && logits != NULL; ++i) {
       memcpy(logits + (size_t)(row - first + i) * plan->vocab, session->logits + i * vocab_padded,
@@ -312,13 +310,13 @@ bool hone_session_feed(hone_session_t *session, const int32_t *ids, size_t count
   for (size_t done = 0; done < count;) {
     uint32_t M = count - done < plan->batch ? (uint32_t)(count - done) : plan->batch;
     memcpy(session->ids, ids + done, M * sizeof *ids);
-    fill_rope(session, M);
+    hone_session_fill_rope(session, M);
     uint32_t first_row =
         first_wanted > done ? (uint32_t)(first_wanted - done < M ? first_wanted - done : M) : 0;
     float *out = logits != NULL && first_row < M
                      ? logits + (done + first_row - first_wanted) * plan->vocab
                      : NULL;
-    if (!run_launches(session, 0, plan->body_count, M, 0, status) ||
+    if (!hone_session_run(session, 0, plan->body_count, M, 0, status) ||
         !run_head(session, first_row, M, out, status)) {
       session->position = start;
       session->last_logits = NULL;

@@ -44,4 +44,10 @@ struct hone_session {
   atomic_bool is_cancelled;
 };
 
+// cos, then sin, of position * frequency for each row of the step, in double, rounded once.
+void hone_session_fill_rope(hone_session_t *session, uint32_t M);
+// Runs launches [begin, end) on M rows. The first one's first operand is advanced by `skip_bytes`.
+HONE_MUST_CHECK bool hone_session_run(hone_session_t *session, uint32_t begin, uint32_t end,
+                                      uint32_t M, uint64_t skip_bytes, hone_status_t *status);
+
 #endif

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "calibrate/calibrate.h"
 #include "codegen/target.h"
 #include "passes/pipeline.h"
 #include "tools/import.h"
@@ -35,6 +36,20 @@ static const hone_option_t options[] = {
      .help = "activations entering linears; default: what the weight format prefers"},
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
      .help = "KV cache; default: f32 for f32 weights, else f16"},
+    {HONE_OPTION_STRING, "--calibrate", NULL, "TEXT", FIELD(compile.calibrate),
+     .help = "text file to run the un-quantized model on: quantizers then weigh errors by what "
+             "enters each linear"},
+    {HONE_OPTION_INT, "--calibration-tokens", NULL, "N", FIELD(compile.calibration_tokens),
+     .low = 256, .high = 1 << 24, .help = "tokens of TEXT to use, spread over it; default: 16384"},
+    {HONE_OPTION_INT, "--calibration-context", NULL, "N", FIELD(compile.calibration_context),
+     .low = 16, .high = 1 << 20, .help = "tokens per window of TEXT; default: 512"},
+    {HONE_OPTION_INT, "--calibration-memory", NULL, "MIB", FIELD(compile.calibration_memory),
+     .low = 1, .high = 1 << 20,
+     .help = "keep the statistics of the whole model if they need no more; default: 512"},
+    {HONE_OPTION_CHOICE, "--solver", NULL, "NAME", FIELD(compile.solver), "scales|descent|gptq",
+     .help = "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
+    {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,
+     .help = "sweeps of coordinate descent over codes and scales; default: 2"},
     {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit), "exe|lib|ir|llvm|asm",
      .help = "what to write; default: exe. lib also writes OUT.h"},
     {HONE_OPTION_STRING, "--to", NULL, "PHASE", FIELD(compile.to),
@@ -134,7 +149,7 @@ static bool check(const fields_t *fields, hone_status_t *status) {
 }
 
 int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
-  fields_t fields = {.target = "cpu", .compile = {.emit = "exe"}};
+  fields_t fields = {.target = "cpu", .compile = {.emit = "exe", .sweeps = 2}};
   int code = 0;
   if (!hone_tool_parse(tool, &hone_verb_compile, argc, argv, &fields, &code)) return code;
   hone_status_t status = {0};
@@ -147,6 +162,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   hone_compile_t compile = {
       .options = fields.compile,
       .import = hone_tool_import,
+      .calibrate = hone_calibrate,
       .arena = tool->arena,
       .diagnostics = tool->diagnostics,
   };

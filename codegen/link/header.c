@@ -20,7 +20,8 @@ static void add_names(hone_slice_t line, hone_buffer_t *out) {
 
 void hone_header_exports(hone_buffer_t *out) {
   hone_slice_t rest = hone_slice(hone_public_header);
-  hone_buffer_text(out, "{ global:");
+  // The image too: whoever loads several models by dlopen tells them apart by it.
+  hone_buffer_text(out, "{ global: hone_image;");
   while (rest.data) {
     hone_slice_t line = hone_slice_cut(&rest, '\n');
     if (line.bytes && line.data[0] != '#') add_names(line, out);

@@ -35,8 +35,59 @@ static void visit_largest(void *user, const float *row, int64_t K) {
   for (int64_t k = 0; k < K; k++) *largest = fabsf(row[k]) > *largest ? fabsf(row[k]) : *largest;
 }
 
+bool hone_solver_read(const hone_compile_t *compile, hone_solver_t *out_solver,
+                      hone_status_t *status) {
+  static const char *const names[] = {"scales", "descent", "gptq"};
+  const hone_compile_options_t *options = &compile->options;
+  bool has_statistics = compile->statistics.self != NULL;
+  *out_solver = (hone_solver_t){
+      .statistics = has_statistics ? &compile->statistics : NULL,
+      .method = has_statistics ? HONE_SOLVE_GPTQ : HONE_SOLVE_SCALES,
+      .sweeps = (int)options->sweeps,
+      .threads = options->threads > 0 ? (int)options->threads : 0,
+  };
+  if (!options->solver) return true;
+  for (int i = 0; i < 3; i++) {
+    if (strcmp(options->solver, names[i])) continue;
+    if (i > 0 && !has_statistics)
+      return hone_fail(status, HONE_INVALID, "--solver %s needs --calibrate TEXT", names[i]);
+    out_solver->method = i;
+    return true;
+  }
+  return hone_fail(status, HONE_INVALID, "--solver %s: use scales, descent or gptq",
+                   options->solver);
+}
+
+// Statistics of what enters the tensor: all sources of a recipe share their input, so the first one
+// stands for them.
+static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone_encoder_t *encoder,
+                      hone_status_t *status) {
+  const hone_statistics_t *statistics = solver->statistics;
+  const char *source = rows->recipe->sources[0];
+  uint64_t K = (uint64_t)rows->K;
+  const float *squares = NULL;
+  if (!statistics) return true;
+  float *moments = NULL;
+  if (solver->method != HONE_SOLVE_SCALES &&
+      !statistics->moments(statistics->self, source, K, &moments, status))
+    return false;
+  if (!statistics->mean_squares(statistics->self, source, &squares, status)) {
+    free(moments);
+    return false;
+  }
+  hone_importance_fill(squares, K, encoder->importance);
+  if (!moments) return true;
+  hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
+  encoder->sweeps = solver->sweeps;
+  hone_curvature_set_threads(solver->threads);
+  bool ok = hone_curvature_init(&encoder->curvature, moments, K, &options, status);
+  hone_curvature_set_threads(1);
+  return ok || hone_note(status, "recipe %s", rows->recipe->name);
+}
+
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
-                          hone_encoder_t *out_encoder, hone_status_t *status) {
+                          const hone_solver_t *solver, hone_encoder_t *out_encoder,
+                          hone_status_t *status) {
   hone_encoder_t encoder = {0};
   uint64_t K = (uint64_t)rows->K;
   encoder.importance = aligned_alloc(64, hone_padded(K) * sizeof(float));
@@ -44,8 +95,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
   hone_importance_fill(NULL, K, encoder.importance);
   hone_quantizer_init(&encoder.quantizer, format, K, encoder.importance);
-  bool ok = true;
-  if (hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
+  bool ok = !solver || calibrate(rows, solver, &encoder, status);
+  if (ok && hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
     float largest = 0;
     ok = scan(rows, visit_largest, &largest, status);
     hone_quantizer_set_factor(&encoder.quantizer, largest);
@@ -60,6 +111,7 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
+  hone_curvature_deinit(&encoder->curvature);
   *encoder = (hone_encoder_t){0};
 }
 
@@ -81,13 +133,17 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, const float *values, in
   const hone_quantizer_t *q = &encoder->quantizer;
   size_t per_row = (size_t)q->scale_count * q->planes;
   float *decoded = malloc(q->Kp * sizeof *decoded);
-  int64_t bad = -1;
-  for (int64_t i = 0; i < count && bad < 0; i++) {
+  bool is_calibrated = encoder->curvature.H != NULL;
+  int64_t bad = decoded ? -1 : -2;
+  if (is_calibrated && bad == -1)
+    bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
+                              &error->output);
+  for (int64_t i = 0; i < count && bad == -1; i++) {
     const float *row = values + (uint64_t)i * q->Kp;
     uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
     uint16_t *row_scales = scales + (size_t)i * per_row;
-    if (!hone_quantizer_row(q, row, row_codes, row_scales)) bad = i;
-    if (bad < 0 && decoded) measure(q, row, row_codes, row_scales, decoded, error);
+    if (!is_calibrated && !hone_quantizer_row(q, row, row_codes, row_scales)) bad = i;
+    if (bad == -1) measure(q, row, row_codes, row_scales, decoded, error);
   }
   free(decoded);
   return bad;

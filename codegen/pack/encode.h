@@ -5,26 +5,42 @@
 #define HONE_CODEGEN_PACK_ENCODE_H
 
 #include "codegen/pack/rows.h"
-#include "quant/quantizer.h"
+#include "quant/curvature.h"
 
 typedef struct hone_encoder {
   hone_quantizer_t quantizer;
-  float *importance;  // (Kp)
+  float *importance;           // (Kp)
+  hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
+  int sweeps;
 } hone_encoder_t;
+
+// How codes are found, given statistics of the inputs.
+typedef struct hone_solver {
+  const hone_statistics_t *statistics;  // NULL: no calibration
+  enum { HONE_SOLVE_SCALES, HONE_SOLVE_DESCENT, HONE_SOLVE_GPTQ } method;
+  int sweeps;  // of the descent
+  int threads;
+} hone_solver_t;
+// From the compile's options; errors name the option.
+HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, hone_solver_t *out_solver,
+                                      hone_status_t *status);
 
 // What quantization did to a tensor.
 typedef struct hone_quant_error {
   double signal;  // sum of w^2
   double noise;   // sum of (w - decoded)^2
+  hone_curvature_error_t output;  // the same of the outputs, for calibrated tensors
 } hone_quant_error_t;
 
-// Reads the tensor once more where the format asks for it (nvfp4, nf4x).
+// Reads the tensor once more where the format asks for it (nvfp4, nf4x); asks the solver's statistics
+// for what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
-                                          hone_encoder_t *out_encoder, hone_status_t *status);
+                                          const hone_solver_t *solver, hone_encoder_t *out_encoder, hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
 
 // values (count, Kp), pads zero -> codes (count, Kp), scales (count, scale_count * planes); adds to
-// *error. Returns -1, or the first row whose scale overflows.
+// *error. Returns -1, the first row whose scale overflows, or -2 without memory. The same bytes for
+// the same `count`.
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, const float *values,
                                           int64_t count, uint8_t *codes, uint16_t *scales,
                                           hone_quant_error_t *error);

@@ -169,7 +169,7 @@ static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t f
   *out_bad = hone_encoder_rows(encoder, worker->padded.data, (int64_t)count, worker->codes.data,
                                worker->scales.data, &worker->error);
   (void)real;
-  for (uint64_t i = 0; i < count && *out_bad < 0; i++) {
+  for (uint64_t i = 0; i < count && *out_bad == -1; i++) {
     uint64_t t = i / HONE_TILE_ROWS;
     hone_layout_row(format, K, (int)(i % HONE_TILE_ROWS), (uint8_t *)worker->codes.data + i * Kp,
                     (uint16_t *)worker->scales.data + i * per_row,
@@ -199,7 +199,8 @@ static bool pack_tiles(worker_t *worker, const tensor_t *tensor, const chunk_t *
   } else if (!pack_codes(worker, tensor, format, real, chunk->tile_count, &bad, status)) {
     return false;
   }
-  if (bad < 0) return true;
+  if (bad == -1) return true;
+  if (bad < -1) return fail_memory((uint64_t)count, K, status);
   return hone_fail(status, HONE_INVALID,
                    "recipe %s (from %s), row %" PRId64
                    ": a weight is too large for format %s; choose f32 or bf16",
@@ -213,8 +214,16 @@ static bool await_encoder(worker_t *worker, const chunk_t *chunk, hone_status_t 
   tensor_t *tensor = &packer->tensors[chunk->item];
   hone_format_t format = packer->job->items[chunk->item].format;
   if (!hone_format_is_quantized(format.storage)) return true;
-  bool ok = true;
-  if (chunk->tile == 0) ok = hone_encoder_prepare(&tensor->rows, format, &tensor->encoder, status);
+  bool ok = true, is_calibrated = packer->job->solver.statistics != NULL;
+  pthread_mutex_lock(&packer->lock);
+  // Calibration and its linear algebra use all CPUs themselves: earlier chunks finish first.
+  while (chunk->tile == 0 && is_calibrated && packer->turn != chunk->turn)
+    pthread_cond_wait(&packer->turned, &packer->lock);
+  bool failed = packer->failed;
+  pthread_mutex_unlock(&packer->lock);
+  if (chunk->tile == 0)
+    ok = !failed && hone_encoder_prepare(&tensor->rows, format, &packer->job->solver,
+                                         &tensor->encoder, status);
   pthread_mutex_lock(&packer->lock);
   if (chunk->tile == 0) {
     tensor->readiness = ok ? READY : BROKEN;
@@ -278,6 +287,8 @@ static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *
   if (packer->errors) {
     packer->errors[chunk->item].signal += worker->error.signal;
     packer->errors[chunk->item].noise += worker->error.noise;
+    packer->errors[chunk->item].output.signal += worker->error.output.signal;
+    packer->errors[chunk->item].output.noise += worker->error.output.noise;
   }
   hone_progress_add(packer->progress, worker->packed_count + worker->scale_count,
                     item->recipe.name);

@@ -23,6 +23,7 @@ typedef struct hone_pack_job {
   uint64_t base;  // where .hone.weights begins in the output
   const hone_pack_item_t *items;
   size_t count;
+  hone_solver_t solver;
   int64_t threads;       // 0: number of CPUs this process may use
   int64_t chunk_values;  // f32 values a thread reads at once; 0: the default (tests use small ones)
   bool progress;

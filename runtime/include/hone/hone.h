@@ -31,6 +31,7 @@ typedef struct hone_model_options {
   const struct hone_image *image;  // NULL: the linked model
   const char *path;  // file that holds the weights; NULL: the ELF file the image lies in
   const char *isa;   // "avx2", "avx512"; NULL: the best this CPU has
+  bool is_trusted;   // skip the checksums of the weights: the caller has just written the file
 } hone_model_options_t;
 
 // Maps the weights and verifies their checksums. Errors: torn or edited file, CPU below avx2.

@@ -1,0 +1,273 @@
+// See calibrate.h. This file is the walk: windows of tokens through the blocks, taps into moments,
+// and the answers to the passes and quantizers (hone_statistics_t).
+#include "calibrate/calibrate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "calibrate/calibrate_internal.h"
+#include "quant/curvature.h"
+
+enum {
+  DEFAULT_TOKENS = 16384,
+  DEFAULT_CONTEXT = 512,
+  LEAST_TOKENS = 256,
+  TEXT_LIMIT = 1 << 30,
+};
+static const uint64_t DEFAULT_MEMORY = 512ull << 20;
+
+// One linear of the reference and what entered it.
+typedef struct tap {
+  uint32_t block;
+  hone_moments_t moments;
+  bool is_done;
+} tap_t;
+
+typedef struct calibrator {
+  hone_reference_t reference;
+  hone_arena_t *arena;
+  hone_map_t *by_tensor;  // reference's tensor name -> tap_t *
+  hone_map_t *by_source;  // checkpoint's tensor name -> tap_t *
+  int32_t *ids;           // (windows, context)
+  float *stream;          // (windows * context, width): what enters the next block
+  uint32_t windows, context, block_count;
+  uint32_t next_block;  // all blocks before it are done
+  bool keep_all;        // second moments of all blocks, not of the latest one only
+  bool want_second;
+  bool progress;
+  hone_status_t *status;  // of a tap that failed
+  bool failed;
+} calibrator_t;
+
+static void on_tap(void *user, const char *tensor, const float *rows, size_t stride, uint32_t M,
+                   uint32_t K) {
+  calibrator_t *c = user;
+  tap_t *tap = hone_map_get(c->by_tensor, tensor);
+  if (!tap || tap->is_done || c->failed) return;
+  if (tap->moments.K == 0 && !hone_moments_init(&tap->moments, K, c->want_second, c->status)) {
+    c->failed = true;
+    return;
+  }
+  hone_moments_add(&tap->moments, rows, stride, M);
+}
+
+static bool walk_window(calibrator_t *c, const hone_walk_block_t *block, uint32_t window,
+                        hone_status_t *status) {
+  uint32_t batch = hone_walk_batch(c->reference.session, block),
+           width = hone_walk_width(c->reference.session);
+  for (uint32_t at = 0; at < c->context; at += batch) {
+    uint32_t M = c->context - at < batch ? c->context - at : batch;
+    size_t row = (size_t)window * c->context + at;
+    if (!hone_walk_run(c->reference.session, block, at, M, c->ids + row, c->stream + row * width,
+                       on_tap, c, status) ||
+        c->failed)
+      return false;
+  }
+  return true;
+}
+
+static void finish_block(calibrator_t *c, uint32_t index) {
+  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
+    tap_t *tap = hone_map_value(c->by_tensor, i);
+    if (tap->block == index && tap->moments.K) {
+      hone_moments_finish(&tap->moments);
+      tap->is_done = true;
+    } else if (tap->is_done && !c->keep_all) {
+      hone_moments_drop_second(&tap->moments);
+    }
+  }
+}
+
+static bool walk_block(calibrator_t *c, hone_status_t *status) {
+  hone_walk_block_t block;
+  if (!hone_walk_at(c->reference.session, c->next_block, &block))
+    return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
+  const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
+  hone_progress_t *progress = hone_progress_create("calibrating", c->windows, false, c->progress);
+  c->status = status;
+  c->failed = false;
+  bool ok = true;
+  for (uint32_t window = 0; window < c->windows && ok; window++) {
+    ok = walk_window(c, &block, window, status);
+    hone_progress_add(progress, 1, name);
+  }
+  hone_progress_destroy(progress);
+  hone_walk_release(c->reference.session);
+  if (!ok) return hone_note(status, "calibrating %s", name);
+  finish_block(c, c->next_block++);
+  return true;
+}
+
+// The tap of a source with its statistics there; a null tap if nothing enters it (embeddings).
+static bool require(calibrator_t *c, const char *source, bool second, tap_t **out_tap,
+                    hone_status_t *status) {
+  tap_t *tap = hone_map_get(c->by_source, source);
+  *out_tap = tap;
+  if (!tap) return true;
+  if (tap->is_done && second && !tap->moments.second) {  // passed already: start over
+    c->next_block = 0;
+    for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
+      tap_t *old = hone_map_value(c->by_tensor, i);
+      if (old->moments.second) continue;
+      hone_moments_deinit(&old->moments);
+      old->is_done = false;
+    }
+  }
+  c->want_second = second || c->keep_all;
+  while (!tap->is_done && c->next_block < c->block_count)
+    if (!walk_block(c, status)) return false;
+  if (tap->is_done) return true;
+  return hone_fail(status, HONE_INTERNAL, "no input of %s was seen", source);
+}
+
+static bool get_mean_squares(void *self, const char *source, const float **out,
+                             hone_status_t *status) {
+  tap_t *tap;
+  *out = NULL;
+  if (!require(self, source, false, &tap, status)) return false;
+  if (tap) *out = tap->moments.mean_squares;
+  return true;
+}
+
+static bool get_moments(void *self, const char *source, uint64_t K, float **out,
+                        hone_status_t *status) {
+  tap_t *tap;
+  *out = NULL;
+  if (!require(self, source, true, &tap, status)) return false;
+  if (!tap) return true;
+  if (tap->moments.K != K)
+    return hone_fail(status, HONE_INTERNAL, "%s has %llu inputs, calibration saw %u", source,
+                     (unsigned long long)K, tap->moments.K);
+  size_t bytes = (size_t)K * K * sizeof(float);
+  *out = malloc(bytes);
+  if (!*out)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %s", source);
+  memcpy(*out, tap->moments.second, bytes);
+  return true;
+}
+
+static void close_calibrator(void *self) {
+  calibrator_t *c = self;
+  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++)
+    hone_moments_deinit(&((tap_t *)hone_map_value(c->by_tensor, i))->moments);
+  free(c->ids);
+  free(c->stream);
+  hone_reference_close(&c->reference);
+}
+
+// ---- setting up
+
+// The block that a tensor's name belongs to: "layers.3.attention.qkv" to "layers.3.attention".
+static bool find_block(const calibrator_t *c, const char *tensor, uint32_t *out_block) {
+  hone_walk_block_t block;
+  for (uint32_t i = 0; hone_walk_at(c->reference.session, i, &block); i++) {
+    if (strncmp(tensor, block.name, block.name_bytes) || tensor[block.name_bytes] != '.') continue;
+    *out_block = i;
+    return true;
+  }
+  return false;
+}
+
+// Taps for every matrix of the reference; returns the bytes of all their second moments.
+static uint64_t make_taps(calibrator_t *c) {
+  const ir_model_t *model = &c->reference.compile.model;
+  uint64_t bytes = 0;
+  ir_recipe_t head;
+  bool has_head = ir_recipe_get(model, "head.weight", &head, &(hone_status_t){0});
+  for (size_t i = 0; i < ir_recipe_count(model); i++) {
+    ir_recipe_t recipe;
+    uint32_t block;
+    if (!ir_recipe_at(model, i, &recipe) || recipe.K == 1) continue;
+    if (!find_block(c, recipe.name, &block)) continue;
+    // Looking rows up has no input to speak of; a tied embedding is also the head's matrix.
+    if (block == 0 && has_head) continue;
+    if (block == 0) block = c->block_count - 1;
+    tap_t *tap = HONE_NEW(c->arena, tap_t);
+    tap->block = block;
+    bytes += (uint64_t)recipe.K * (uint64_t)recipe.K * sizeof(float);
+    hone_map_put(c->by_tensor, recipe.name, tap);
+    for (size_t s = 0; s < recipe.source_count; s++)
+      hone_map_put(c->by_source, recipe.sources[s], tap);
+  }
+  return bytes;
+}
+
+static bool tokenize(calibrator_t *c, const char *path, int32_t **out_ids, size_t *out_count,
+                     hone_status_t *status) {
+  hone_arena_t *arena = hone_arena_create();
+  char *text = NULL;
+  size_t bytes = 0;
+  bool ok = hone_file_read(path, TEXT_LIMIT, arena, &text, &bytes, status);
+  *out_ids = ok ? malloc((bytes + 1) * sizeof **out_ids) : NULL;
+  if (ok && !*out_ids) ok = hone_fail(status, HONE_EXHAUSTED, "no memory for the text's tokens");
+  ok = ok && hone_model_tokenize(c->reference.model, text, bytes, false, *out_ids, bytes + 1,
+                                 out_count, status);
+  hone_arena_destroy(arena);
+  return ok || hone_note(status, "--calibrate %s", path);
+}
+
+// Windows spread evenly over the text, each begun with BOS where the model has one.
+static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, uint32_t context,
+                        hone_status_t *status) {
+  hone_model_info_t info;
+  int32_t *ids = NULL;
+  size_t count = 0;
+  hone_model_get_info(c->reference.model, &info);
+  if (!tokenize(c, options->calibrate, &ids, &count, status)) {
+    free(ids);
+    return false;
+  }
+  if (count < LEAST_TOKENS) {
+    free(ids);
+    return hone_fail(status, HONE_INVALID,
+                     "%s has %zu tokens; calibration needs %d at least (some thousands are good)",
+                     options->calibrate, count, LEAST_TOKENS);
+  }
+  size_t tokens = options->calibration_tokens ? (size_t)options->calibration_tokens
+                                              : DEFAULT_TOKENS;
+  if (tokens > count) tokens = count;
+  c->context = context < tokens ? context : (uint32_t)tokens;
+  c->windows = (uint32_t)(tokens / c->context);
+  size_t stride = c->windows > 1 ? (count - c->context) / (c->windows - 1) : 0;
+  size_t rows = (size_t)c->windows * c->context;
+  c->ids = malloc(rows * sizeof *c->ids);
+  c->stream = malloc(rows * hone_walk_width(c->reference.session) * sizeof *c->stream);
+  bool ok = c->ids && c->stream;
+  for (uint32_t w = 0; w < c->windows && ok; w++) {
+    int32_t *window = c->ids + (size_t)w * c->context;
+    memcpy(window, ids + w * stride, c->context * sizeof *window);
+    if (info.bos >= 0) window[0] = info.bos;
+  }
+  free(ids);
+  return ok || hone_fail(status, HONE_EXHAUSTED, "no memory for %zu rows of activations", rows);
+}
+
+static bool open_calibrator(hone_compile_t *compile, calibrator_t *c, hone_status_t *status) {
+  const hone_compile_options_t *options = &compile->options;
+  uint32_t context =
+      options->calibration_context ? (uint32_t)options->calibration_context : DEFAULT_CONTEXT;
+  ir_config_t config;
+  if (!ir_model_config(&compile->model, &config, status)) return false;
+  if (context > config.context) context = (uint32_t)config.context;
+  if (!compile->tokenizer.bytes)
+    return hone_fail(status, HONE_INVALID,
+                     "the model has no tokenizer, so it cannot read a text to calibrate with");
+  if (!hone_reference_open(compile, context, &c->reference, status)) return false;
+  c->block_count = hone_walk_count(c->reference.session);
+  uint64_t bytes = make_taps(c);
+  c->keep_all = bytes <= (options->calibration_memory ? (uint64_t)options->calibration_memory << 20
+                                                      : DEFAULT_MEMORY);
+  return cut_windows(c, options, context, status);
+}
+
+bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
+  calibrator_t *c = HONE_NEW(compile->arena, calibrator_t);
+  c->arena = compile->arena;
+  c->by_tensor = hone_map_create(c->arena);
+  c->by_source = hone_map_create(c->arena);
+  c->progress = compile->options.progress;
+  compile->statistics = (hone_statistics_t){
+      .self = c, .mean_squares = get_mean_squares, .moments = get_moments, .close = close_calibrator};
+  return open_calibrator(compile, c, status);
+}

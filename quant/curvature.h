@@ -1,0 +1,51 @@
+// The curvature of a linear's output error: H = E[x x^T] of its inputs, for which the error of
+// quantized weights is tr((W - Q) H (W - Q)^T). Prepared once per tensor, then shared by the threads
+// that quantize its rows:
+//   1. scales from diag(H) (quantizer.h), fixed before anything else: static groups;
+//   2. GPTQ (Frantar et al., arXiv 2210.17323) on any grid: columns in order of falling diag(H), the
+//      error of each spread over those not yet quantized through the Cholesky factor of H^-1;
+//   3. coordinate descent: every code to its best value given all the others, and every scale refit,
+//      in sweeps; without a factor it starts from the plain codes and needs no Cholesky.
+// Thread rule: init on one thread; hone_curvature_rows may run on many.
+#ifndef HONE_QUANT_CURVATURE_H
+#define HONE_QUANT_CURVATURE_H
+
+#include "quant/quantizer.h"
+
+typedef struct hone_curvature {
+  uint64_t K;
+  float *H;         // (K, K), damped, in the inputs' order
+  float *U;         // (K, K) upper: H^-1 = U^T U in the order of `order`; NULL: descent only
+  uint32_t *order;  // (K) column that comes i-th
+} hone_curvature_t;
+
+typedef struct hone_curvature_options {
+  bool factor;     // GPTQ before the descent
+  int sweeps;      // of the descent, 0: none
+  double damping;  // part of mean(diag H) added to the diagonal; 0: 0.01
+} hone_curvature_options_t;
+
+// `moments` (K, K) is adopted (freed by deinit or on failure; made by malloc or aligned_alloc).
+// Inputs that never fired get a diagonal of one. Errors: HONE_INVALID when H is not finite or not
+// positive definite after damping, HONE_EXHAUSTED.
+HONE_MUST_CHECK bool hone_curvature_init(hone_curvature_t *curvature, float *moments, uint64_t K,
+                                         const hone_curvature_options_t *options,
+                                         hone_status_t *status);
+void hone_curvature_deinit(hone_curvature_t *curvature);
+
+// Output error of rows: sums over rows of w H w^T and (w - q) H (w - q)^T.
+typedef struct hone_curvature_error {
+  double signal, noise;
+} hone_curvature_error_t;
+
+// values (count, Kp) -> codes (count, Kp) and scales (count, scale_count * planes) as
+// hone_quantizer_row gives them. Returns -1, the first row whose scale overflows, or -2 without
+// memory. The same bytes for the same `count`: callers keep their chunks fixed.
+HONE_MUST_CHECK int64_t hone_curvature_rows(const hone_curvature_t *curvature,
+                                            const hone_quantizer_t *quantizer, int sweeps,
+                                            const float *values, int64_t count, uint8_t *codes,
+                                            uint16_t *scales, hone_curvature_error_t *error);
+// Threads that the linear algebra inside init may use; rows always run on the caller's.
+void hone_curvature_set_threads(int threads);
+
+#endif
