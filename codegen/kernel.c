@@ -60,9 +60,7 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
-    case HONE_FAMILY_EMBED:
-      describe_embed(&text, spec);
-      break;
+    case HONE_FAMILY_EMBED: describe_embed(&text, spec); break;
     case HONE_FAMILY_NORM:
       hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K,
                          (double)spec->epsilon);

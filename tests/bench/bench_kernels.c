@@ -1,23 +1,18 @@
 // How near the CPU kernels come to the machine: gemv in GB/s of packed weights against a loop that
 // only reads memory, gemm in GFLOP/s against a loop that only multiplies and adds, on one thread,
-// in thread CPU time, best of several. Usage: bench_kernels [N K]
+// in thread CPU time, best of several. Every format at its default
+// group. Usage: bench_kernels [N K [FORMAT]]
 #include <immintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/packed.h"
 #include "tests/conformance/pack.h"
 
 enum { REPEATS = 9, GEMM_ROWS = 96, COLD_BYTES = 192 << 20 };
 static const double shortest_ns = 2e7;
-
-static const struct {
-  hone_storage_t weight, input;
-} formats[] = {{HONE_F32, HONE_F32}, {HONE_F16, HONE_F32}, {HONE_BF16, HONE_F32},
-               {HONE_Q8, HONE_F32},  {HONE_NF4, HONE_F32}, {HONE_Q8, HONE_Q8},
-               {HONE_NF4, HONE_Q8}};
-enum { FORMATS = sizeof formats / sizeof *formats };
 
 static double now_ns(void) {
   struct timespec t;
@@ -143,11 +138,11 @@ static void bench_format(const bench_t *bench, size_t isa, size_t format, double
   double cold_rate = (double)bytes / call_ns(&t), cold_read = read_gbs(cold.data, bytes * copies);
   t.copies = 1, t.kernel = gemm, t.args.M = GEMM_ROWS;
   double gflops = 2.0 * spec->N * spec->K * GEMM_ROWS / call_ns(&t);
-  static const char *const names[] = {"f32", "f16", "bf16", "q8", "nf4"};
-  printf("%-7s %-4s x %-3s | %6.1f %6.1f %5.2f | %6.1f %6.1f %5.2f | %7.1f %7.1f %5.2f\n",
-         bench->isa[isa].isa->name, names[spec->weight], names[spec->input], hot_rate, hot_read,
-         hot_rate / hot_read, cold_rate, cold_read, cold_rate / cold_read, gflops, peak,
-         gflops / peak);
+  char name[24];
+  printf("%-7s %-11s x %-3s | %6.1f %6.1f %5.2f | %6.1f %6.1f %5.2f | %7.1f %7.1f %5.2f\n",
+         bench->isa[isa].isa->name, hone_format_text(spec->weight, name),
+         hone_format_info(spec->input)->name, hot_rate, hot_read, hot_rate / hot_read, cold_rate,
+         cold_read, cold_rate / cold_read, gflops, peak, gflops / peak);
   fflush(stdout);
   region_destroy(&cold);
   region_destroy(&out);
@@ -155,27 +150,39 @@ static void bench_format(const bench_t *bench, size_t isa, size_t format, double
   rows_destroy(&x);
 }
 
-int main(int argc, char **argv) {
-  uint32_t N = argc > 2 ? (uint32_t)atoi(argv[1]) : 2048,
-           K = argc > 2 ? (uint32_t)atoi(argv[2]) : 2048;
-  bench_t *bench = bench_create();
-  for (size_t f = 0; f < FORMATS; f++) {
-    hone_kernel_spec_t spec = {
-        .weight = formats[f].weight, .input = formats[f].input, .N = N, .K = K};
+// Kernel 2 i is the gemv, 2 i + 1 the gemm of one format on one kind of rows.
+static void add_format(bench_t *bench, const hone_format_info_t *info, uint32_t N, uint32_t K) {
+  for (int q8 = 0; q8 <= hone_format_is_quantized(info->storage); q8++) {
+    hone_kernel_spec_t spec = {.weight = hone_format_default(info->storage),
+                               .input = q8 ? HONE_Q8 : HONE_F32,
+                               .N = N,
+                               .K = K};
     spec.family = HONE_FAMILY_GEMV, spec.unroll = 2;
     bench_add(bench, &spec);
     spec.family = HONE_FAMILY_GEMM, spec.unroll = 1;
     bench_add(bench, &spec);
   }
+}
+
+int main(int argc, char **argv) {
+  uint32_t N = argc > 2 ? (uint32_t)atoi(argv[1]) : 2048,
+           K = argc > 2 ? (uint32_t)atoi(argv[2]) : 2048;
+  bench_t *bench = bench_create();
+  for (size_t f = 0; f < hone_format_count(); f++) {
+    const hone_format_info_t *info = hone_format_at(f);
+    if (argc <= 3 || strcmp(argv[3], info->name) == 0) add_format(bench, info, N, K);
+  }
   bench_build(bench);
   printf("N = %u, K = %u, gemm of %d rows\n", N, K, GEMM_ROWS);
-  printf("                   | gemv in cache GB/s   | gemv in memory GB/s  | gemm GFLOP/s\n");
   printf(
-      "level   weight     |   gemv   read ratio  |   gemv   read ratio  |    gemm    peak ratio\n");
+      "                          | gemv in cache GB/s   | gemv in memory GB/s  | gemm GFLOP/s\n");
+  printf(
+      "level   weight            |   gemv   read ratio  |   gemv   read ratio  |    gemm    peak "
+      "ratio\n");
   for (size_t isa = 0; isa < bench->isa_count; isa++) {
     if (!bench->isa[isa].present) continue;
     double peak = peak_gflops(bench->isa[isa].isa->lanes == 16);
-    for (size_t f = 0; f < FORMATS; f++) bench_format(bench, isa, f, peak);
+    for (size_t f = 0; f < bench->specs.count / 2; f++) bench_format(bench, isa, f, peak);
   }
   bench_destroy(bench);
   return 0;

@@ -5,22 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double nf4[16] = {-1.0,
-                               -0.6961928009986877,
-                               -0.5250730514526367,
-                               -0.39491748809814453,
-                               -0.28444138169288635,
-                               -0.18477343022823334,
-                               -0.09105003625154495,
-                               0.0,
-                               0.07958029955625534,
-                               0.16093020141124725,
-                               0.24611230194568634,
-                               0.33791524171829224,
-                               0.44070982933044434,
-                               0.5626170039176941,
-                               0.7229568362236023,
-                               1.0};
+#include "base/packed.h"
+
+static const double nf4[16] = {
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+};
+static const double fp4[8] = {0, 0.0625, 8, 12, 4, 6, 2, 3};  // twelfths; bit 3 is the sign
+static const double e2m1[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};   // bit 3 is the sign
 
 float half_to_float(uint16_t half) {
   int exponent = half >> 10 & 31, fraction = half & 1023;
@@ -65,51 +71,164 @@ static double put_plain(region_t *region, hone_storage_t storage, uint64_t eleme
   return value;
 }
 
-static void put_code(packed_t *packed, hone_storage_t storage, uint64_t block, uint32_t n,
-                     uint32_t k, uint32_t K, double scale, uint64_t *random) {
-  uint32_t j = k % 64;
-  if (storage == HONE_Q8) {
-    int8_t code = (int8_t)((int)(random_bits(random) % 255) - 127);
-    put(&packed->region, block * 64 + j, &code, 1);
-    packed->values[(size_t)n * K + k] = packed->values_int8[(size_t)n * K + k] = code * scale;
-    return;
+// ---- quantized formats
+// What code `code` of a 4-bit format stands for, and its multiple of 1/units for integer kernels.
+static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t code,
+                       double *out_rounded) {
+  double sign = code & 8 ? -1 : 1, level = 0, units = 1;
+  switch (storage) {
+    case HONE_NF4: level = nf4[code], units = 127; break;
+    case HONE_FP4: level = sign * fp4[code & 7] / 12, units = 120; break;
+    case HONE_MXFP4:
+    case HONE_NVFP4: level = sign * e2m1[code & 7], units = 2; break;
+    case HONE_INT4: level = (double)code - 8; break;
+    case HONE_NF4X: level = learned[code] / 127.0, units = 127; break;
+    default: abort();
   }
-  uint8_t code = random_bits(random) % 16;
-  uint8_t *byte = &packed->region.data[block * 32 + j % 32];
-  *byte = j < 32 ? (uint8_t)((*byte & 0xf0) | code) : (uint8_t)((*byte & 0x0f) | code << 4);
-  packed->values[(size_t)n * K + k] = nf4[code] * scale;
-  packed->values_int8[(size_t)n * K + k] = round(nf4[code] * 127) / 127 * scale;
+  *out_rounded = round(level * units) / units;
+  return level;
 }
 
-packed_t pack_weight(hone_storage_t storage, uint32_t N, uint32_t K, uint64_t *random) {
-  packed_t packed = {region_create(hone_packed_bytes(storage, N, K)),
-                     calloc((size_t)N * K, sizeof(double)), calloc((size_t)N * K, sizeof(double))};
-  if (!packed.values || !packed.values_int8) abort();
-  uint64_t Kp = hone_padded(K), G = Kp / 64, Np = hone_padded(N);
-  memset(packed.region.data, 0, packed.region.bytes);
-  // Padded nf4 weights stand for zero: the code of 0 is 7 (scales of pads are 0 as well).
-  if (storage == HONE_NF4) memset(packed.region.data, 0x77, Np * Kp / 2);
+// ORs `value` into the bits of column j of a block of 64 columns.
+static void put_bits(uint8_t *block, uint32_t bits, uint32_t j, uint32_t value) {
+  if (bits == 8) block[j] = (uint8_t)value;
+  if (bits == 6 || bits == 4) block[j % 32] |= (uint8_t)((value & 15) << (j < 32 ? 0 : 4));
+  if (bits == 6) block[32 + j % 16] |= (uint8_t)(value >> 4 << (2 * (j / 16)));
+  if (bits == 2) block[j % 16] |= (uint8_t)(value << (2 * (j / 16)));
+}
+
+// A random scale at its place; returns what it stands for. `size` is about its largest value.
+static double put_scale(region_t *region, const hone_format_info_t *info, uint64_t offset,
+                        uint64_t element, double size, double factor, uint64_t *random) {
+  double real = (double)(random_real(random) + 1.1f) * size / 2;
+  if (info->scale == HONE_SCALE_F16) {
+    uint16_t half = float_to_half((float)real);
+    put(region, offset + element * 2, &half, 2);
+    return (double)half_to_float(half);
+  }
+  uint8_t byte;
+  double value;
+  if (info->scale == HONE_SCALE_E8M0) {
+    byte = (uint8_t)(120 + random_bits(random) % 9);  // 0: a scale of zero, in one group of 16
+    if (random_bits(random) % 16 == 0) byte = 0;
+    value = byte ? ldexp(1, byte - 127) : 0;
+  } else {
+    byte = (uint8_t)(random_bits(random) % (random_bits(random) % 4 ? 0x7f : 8));
+    int exponent = byte >> 3, fraction = byte & 7;
+    value = exponent ? ldexp(8 + fraction, exponent - 10) : ldexp(fraction, -9);
+    value *= factor;
+  }
+  put(region, offset + element, &byte, 1);
+  return value;
+}
+
+typedef struct row_codes {
+  const hone_format_info_t *info;
+  const int8_t *learned;
+  uint8_t *block;  // of 64 columns
+  double *value, *value_int8;
+} row_codes_t;
+
+// A random code of column k (real or pad) of one row, with the scales of its group.
+static void put_code(const row_codes_t *to, uint32_t k, bool pad, const double *scale,
+                     uint64_t *random) {
+  uint32_t bits = to->info->code_bits, j = k % 64, code = random_bits(random);
+  double value = 0, rounded = 0;
+  if (to->info->grid == HONE_GRID_PLANES) {
+    for (uint32_t p = 0; p < to->info->planes; p++) {
+      bool plus = code >> p & 1;
+      if (plus) to->block[8 * p + j / 8] |= (uint8_t)(1 << (j % 8));
+      value += plus ? scale[p] : -scale[p];
+    }
+    rounded = value;
+  } else if (bits == 4) {
+    for (code %= 16; pad && level_of(to->info->storage, to->learned, code, &rounded) != 0;)
+      code = (code + 1) % 16;
+    put_bits(to->block, 4, j, code);
+    value = level_of(to->info->storage, to->learned, code, &rounded) * scale[0];
+    rounded *= scale[0];
+  } else {
+    int limit = bits == 8 ? 127 : bits == 6 ? 31 : 1;  // what the code stands for is -limit..limit
+    int number = pad ? 0 : (int)(code % (2 * (uint32_t)limit + 1)) - limit;
+    put_bits(to->block, bits, j,
+             bits == 8 ? (uint8_t)(int8_t)number : (uint32_t)(number + limit + (bits == 6)));
+    value = rounded = number * scale[0];
+  }
+  if (pad) return;
+  to->value[k] = value, to->value_int8[k] = rounded;
+}
+
+// Real rows with random codes and scales; pads past K that stand for zero (planes: for anything).
+static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint32_t K,
+                       uint64_t *random) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t Kp = hone_padded(K), G = Kp / 64, S = (Kp + format.group - 1) / format.group;
+  uint64_t row_bytes = 8 * info->code_bits, tiles = hone_padded(N) / 4, P = info->planes;
+  uint64_t scale_bytes = info->scale == HONE_SCALE_F16 ? 2 : 1;
+  uint64_t scales = tiles * G * 4 * row_bytes;
+  uint64_t parameters = (scales + tiles * S * P * 4 * scale_bytes + 63) / 64 * 64;
+  int8_t learned[16] = {0};
+  float factor = (random_real(random) + 1.1f) / 448;
+  if (info->grid == HONE_GRID_LEARNED) {  // level 5 is the zero
+    for (int i = 0; i < 16; i++) learned[i] = (int8_t)((int)(random_bits(random) % 255) - 127);
+    learned[5] = 0;
+    put(&packed->region, parameters + 16, learned, 16);
+  }
+  if (info->scale == HONE_SCALE_E4M3) put(&packed->region, parameters, &factor, 4);
+  double size = info->grid == HONE_GRID_LINEAR ? ldexp(1, 1 - (int)info->code_bits)
+                : format.storage == HONE_INT4  ? 0.125
+                                               : 1;
   for (uint32_t n = 0; n < N; n++) {
-    double scale = 0;
-    for (uint32_t k = 0; k < K; k++) {
-      uint64_t t = n / 4, r = n % 4, block = (t * G + k / 64) * 4 + r;
-      if (storage == HONE_Q8 || storage == HONE_NF4) {
-        if (k % 64 == 0) {
-          uint16_t half =
-              float_to_half((random_real(random) + 1.1f) / (storage == HONE_Q8 ? 127.0f : 1.0f));
-          scale = half_to_float(half);
-          put(&packed.region,
-              hone_packed_scale_offset(storage, N, K) + ((t * G + k / 64) * 4 + r) * 2, &half, 2);
-        }
-        put_code(&packed, storage, block, n, k, K, scale, random);
-        continue;
+    uint64_t t = n / 4, r = n % 4;
+    double scale[3] = {0};
+    row_codes_t to = {info, learned, NULL, packed->values + (size_t)n * K,
+                      packed->values_int8 + (size_t)n * K};
+    for (uint32_t k = 0; k < Kp; k++) {
+      for (uint64_t p = 0; p < P && k % format.group == 0; p++) {
+        uint64_t element = ((t * S + k / format.group) * P + p) * 4 + r;
+        scale[p] = put_scale(&packed->region, info, scales, element, size, (double)factor, random);
       }
-      uint64_t element = ((t * Kp / 16 + k / 16) * 4 + r) * 16 + k % 16;
-      double value = put_plain(&packed.region, storage, element, random_real(random));
-      packed.values[(size_t)n * K + k] = packed.values_int8[(size_t)n * K + k] = value;
+      to.block = packed->region.data + ((t * G + k / 64) * 4 + r) * row_bytes;
+      put_code(&to, k, k >= K, scale, random);
     }
   }
+}
+
+static void pack_plain(packed_t *packed, hone_storage_t storage, uint32_t N, uint32_t K,
+                       uint64_t *random) {
+  uint64_t Kp = hone_padded(K);
+  for (uint32_t n = 0; n < N; n++) {
+    for (uint32_t k = 0; k < K; k++) {
+      uint64_t element = ((n / 4 * Kp / 16 + k / 16) * 4 + n % 4) * 16 + k % 16;
+      double value = put_plain(&packed->region, storage, element, random_real(random));
+      packed->values[(size_t)n * K + k] = packed->values_int8[(size_t)n * K + k] = value;
+    }
+  }
+}
+
+packed_t pack_weight(hone_format_t format, uint32_t N, uint32_t K, uint64_t *random) {
+  packed_t packed = {region_create(hone_packed_bytes(format, N, K)),
+                     calloc((size_t)N * K, sizeof(double)), calloc((size_t)N * K, sizeof(double))};
+  if (!packed.values || !packed.values_int8) abort();
+  memset(packed.region.data, 0, packed.region.bytes);
+  if (hone_format_is_quantized(format.storage))
+    pack_codes(&packed, format, N, K, random);
+  else
+    pack_plain(&packed, format.storage, N, K, random);
   return packed;
+}
+
+size_t list_formats(hone_format_t out[FORMAT_LIMIT]) {
+  size_t count = 0;
+  for (size_t i = 0; i < hone_format_count(); i++) {
+    const hone_format_info_t *info = hone_format_at(i);
+    for (uint32_t group = info->narrowest; group <= info->widest; group *= 2) {
+      if (count == FORMAT_LIMIT) abort();
+      out[count++] = (hone_format_t){info->storage, group};
+      if (group == 0) break;  // plain floats
+    }
+  }
+  return count;
 }
 
 void packed_destroy(packed_t *packed) {

@@ -1,5 +1,6 @@
-// Weights and activation rows packed by plain C, from the layouts written in base/artefact.h, with
-// the values they stand for beside them. Independent of the compiler's own packers.
+// Weights packed by plain C from the layouts of base/packed.h, and activation rows from
+// base/artefact.h, with the values they stand for beside them. Independent of the compiler's own
+// packers and tables.
 #ifndef HONE_TESTS_CONFORMANCE_PACK_H
 #define HONE_TESTS_CONFORMANCE_PACK_H
 
@@ -7,12 +8,15 @@
 
 typedef struct packed {
   region_t region;
-  double *values;       // (N, K): what the codes mean; nf4: by the exact table
-  double *values_int8;  // (N, K): nf4 by its table rounded to 1/127, as the q8 path multiplies it;
-                        // else = values
+  double *values;       // (N, K): what the codes mean, by the exact levels
+  double *values_int8;  // (N, K): by the levels rounded to integers, as q8 rows are multiplied
 } packed_t;
-packed_t pack_weight(hone_storage_t storage, uint32_t N, uint32_t K, uint64_t *random);
+packed_t pack_weight(hone_format_t format, uint32_t N, uint32_t K, uint64_t *random);
 void packed_destroy(packed_t *packed);
+
+// Every format with every group it allows, in the table's order; returns how many.
+enum { FORMAT_LIMIT = 64 };
+size_t list_formats(hone_format_t out[FORMAT_LIMIT]);
 
 typedef struct rows {
   region_t region;

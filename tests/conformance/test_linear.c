@@ -1,5 +1,6 @@
 // gemv and gemm: weight formats x activations x epilogues x shapes x levels against sums in double;
-// gemv and every register block of gemm must agree bit for bit; pads of the output are zero.
+// gemv and every register block of gemm must agree bit for bit; pads of the output are zero. A few
+// formats meet every shape and epilogue, every format and group a ragged shape and two blocks.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,14 +19,17 @@ typedef struct shape {
 } shape_t;
 
 static const struct {
-  hone_storage_t weight, input;
-} formats[] = {{HONE_F32, HONE_F32}, {HONE_F16, HONE_F32}, {HONE_BF16, HONE_F32},
-               {HONE_Q8, HONE_F32},  {HONE_NF4, HONE_F32}, {HONE_Q8, HONE_Q8},
-               {HONE_NF4, HONE_Q8}};
+  hone_format_t weight;
+  hone_storage_t input;
+} formats[] = {{{HONE_F32, 0}, HONE_F32}, {{HONE_F16, 0}, HONE_F32},  {{HONE_BF16, 0}, HONE_F32},
+               {{HONE_Q8, 64}, HONE_F32}, {{HONE_NF4, 64}, HONE_F32}, {{HONE_Q8, 64}, HONE_Q8},
+               {{HONE_NF4, 64}, HONE_Q8}};
 // The last shapes have an odd number of 64-row blocks, so that half of the padded rows is not a
 // padded width.
 static const shape_t shapes[] = {{4, 64},    {172, 172}, {512, 48}, {1000, 200}, {4, 172},
                                  {1000, 64}, {172, 200}, {344, 64}, {192, 128}};
+// Of all other formats: an odd number of 64-column groups, rows that end within a tile.
+static const shape_t ragged[] = {{59, 172}, {6, 300}, {66, 72}, {59, 244}};
 static const struct {
   uint8_t bias, glu, residual, activation;
 } epilogues[] = {{0, 0, 0, 0},
@@ -45,6 +49,7 @@ enum {
   EPILOGUES = sizeof epilogues / sizeof *epilogues,
   VARIANTS = sizeof tokens_of / sizeof *tokens_of,
   ROWS = sizeof rows_of / sizeof *rows_of,
+  RAGGED = sizeof ragged / sizeof *ragged,
 };
 
 typedef struct linear_case {
@@ -71,6 +76,23 @@ static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, siz
     hone_kernel_spec_t spec = c.spec;
     spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
     spec.tokens = epilogue == 0 ? tokens_of[v] : 2 * (v > 0);  // small blocks compile faster
+    c.kernel[v] = bench_add(bench, &spec);
+  }
+  return c;
+}
+
+// A format on rows of `input`: gemv and one register block of gemm.
+static linear_case_t make_ragged(bench_t *bench, hone_format_t weight, hone_storage_t input,
+                                 size_t number) {
+  static const uint32_t blocks[] = {3, 2, 4, 0};
+  shape_t shape = ragged[number % RAGGED];
+  linear_case_t c = {.variants = 2};
+  c.spec = (hone_kernel_spec_t){
+      .weight = weight, .input = input, .N = shape.N, .K = shape.K, .unroll = number % 5 % 3};
+  for (size_t v = 0; v < c.variants; v++) {
+    hone_kernel_spec_t spec = c.spec;
+    spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
+    spec.tokens = v == 0 ? 0 : blocks[number / 3 % 4];
     c.kernel[v] = bench_add(bench, &spec);
   }
   return c;
@@ -147,7 +169,7 @@ static problem_t make_problem(const linear_case_t *c, uint32_t M, uint64_t *rand
 }
 
 static void run_case(const bench_t *bench, size_t isa, const linear_case_t *c, uint32_t M) {
-  uint64_t random = M + c->spec.N * 31 + c->spec.K * 7;
+  uint64_t random = M + c->spec.N * 31 + c->spec.K * 7 + c->spec.weight.group;
   problem_t p = make_problem(c, M, &random);
   region_t first = {0};
   for (size_t v = 0; v < c->variants; v++) {
@@ -177,7 +199,7 @@ static void run_case(const bench_t *bench, size_t isa, const linear_case_t *c, u
 
 static void test_linear(void **state) {
   (void)state;
-  enum { CASES = FORMATS * (SHAPES + EPILOGUES - 1) };
+  enum { CASES = FORMATS * (SHAPES + EPILOGUES - 1) + 2 * FORMAT_LIMIT };
   bench_t *bench = bench_create();
   linear_case_t *cases = HONE_NEW_ARRAY(bench->arena, linear_case_t, CASES);
   size_t count = 0;
@@ -189,6 +211,13 @@ static void test_linear(void **state) {
     for (size_t e = 1; e < EPILOGUES; e++, count++) {
       cases[count] = make_case(bench, f, shapes[(f + 3 * e) % SHAPES], e, count);
     }
+  }
+  hone_format_t all[FORMAT_LIMIT];
+  size_t all_count = list_formats(all);
+  for (size_t i = 0; i < all_count; i++) {
+    if (!hone_format_is_quantized(all[i].storage)) continue;
+    cases[count] = make_ragged(bench, all[i], HONE_F32, count), count++;
+    cases[count] = make_ragged(bench, all[i], HONE_Q8, count), count++;
   }
   bench_build(bench);
   for (size_t isa = 0; isa < bench->isa_count; isa++) {

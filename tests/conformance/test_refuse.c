@@ -12,8 +12,12 @@
 #include "codegen/cpu/kernel_emit.h"
 #include "codegen/cpu/object.h"
 
-static const hone_kernel_spec_t good = {
-    .family = HONE_FAMILY_GEMM, .weight = HONE_NF4, .input = HONE_Q8, .N = 8, .K = 64, .tokens = 4};
+static const hone_kernel_spec_t good = {.family = HONE_FAMILY_GEMM,
+                                        .weight = {HONE_NF4, 64},
+                                        .input = HONE_Q8,
+                                        .N = 8,
+                                        .K = 64,
+                                        .tokens = 4};
 
 static ir_session_t *open_session(void) {
   ir_session_t *session = NULL;
@@ -38,8 +42,10 @@ static void test_refusals(void **state) {
   (void)state;
   ir_session_t *session = open_session();
   hone_kernel_spec_t spec = good;
-  spec.weight = HONE_BF16;
+  spec.weight = (hone_format_t){HONE_BF16, 0};
   refuses(session, &spec, "bf16 weights with q8 activations");
+  spec.weight = (hone_format_t){HONE_NF4, 48};
+  refuses(session, &spec, "this weight format");
   spec = good, spec.K = 0;
   refuses(session, &spec, "K = 0");
   spec = good, spec.N = 9, spec.glu = 1, spec.activation = HONE_ACTIVATION_SILU;
@@ -121,7 +127,7 @@ static void test_names(void **state) {
   hone_kernel_spec_t spec = good;
   spec.residual = 1, spec.unroll = 2;
   assert_string_equal(hone_kernel_spec_name(&spec, arena),
-                      "gemm.nf4.q8 N=8 K=64 residual tokens=4 unroll=2");
+                      "gemm.nf4<64>.q8 N=8 K=64 residual tokens=4 unroll=2");
   uint32_t count = 0, rows = 0;
   hone_kernel_spec_units(&spec, &count, &rows);
   assert_int_equal(count, 16);

@@ -251,13 +251,15 @@ static void test_rows(void **state) {
       hone_kernel_spec_t spec = kind_spec(kind, widths[w]);
       bench_add(bench, &spec);
     }
-    for (int storage = 0; storage < HONE_STORAGE_COUNT; storage++) {
-      hone_kernel_spec_t spec = {.family = HONE_FAMILY_EMBED,
-                                 .weight = (hone_storage_t)storage,
-                                 .N = VOCAB,
-                                 .K = widths[w]};
-      bench_add(bench, &spec);
-    }
+  }
+  hone_format_t formats[FORMAT_LIMIT];
+  size_t count = list_formats(formats);
+  for (size_t i = 0; i < 2 * count; i++) {  // two widths each
+    hone_kernel_spec_t spec = {.family = HONE_FAMILY_EMBED,
+                               .weight = formats[i / 2],
+                               .N = VOCAB,
+                               .K = widths[(i / 2 + i % 2 * 3) % WIDTHS]};
+    bench_add(bench, &spec);
   }
   bench_build(bench);
   for (size_t isa = 0; isa < bench->isa_count; isa++) {

@@ -61,37 +61,6 @@ void piece_store(kernel_t *k, ir_value_t value, ir_value_t pointer, hone_storage
 // Writes zero bytes; `bytes` is a multiple of 4.
 void zero_bytes(kernel_t *k, ir_value_t pointer, int64_t bytes);
 
-// ---- packed weights (weight.c)
-typedef struct weight_layout {
-  hone_storage_t storage;
-  int64_t group_bytes;       // codes of one group of 64, all rows of a tile
-  int64_t row_bytes;         // from lane r to lane r + 1 within a group
-  int64_t tile_bytes;        // codes of a tile
-  int64_t scale_offset;      // start of the scales plane
-  int64_t scale_tile_bytes;  // scales of a tile
-  int64_t groups;            // groups per row
-  int64_t tiles;
-  bool scaled;  // has a scales plane
-} weight_layout_t;
-weight_layout_t weight_layout(const hone_kernel_spec_t *spec);
-// Tables of a format as constants; emitted once, before the loops.
-typedef struct weight_tables {
-  ir_value_t low, high;  // nf4 as f32: the table, on narrow vectors its halves
-  ir_value_t codes;      // nf4 as int8
-  ir_value_t nibble;     // 15 in every byte
-} weight_tables_t;
-weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage);
-weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage);
-// The tables times a row's scale, so that looking up gives scaled weights. Other formats:
-// unchanged.
-weight_tables_t weight_tables_scale(kernel_t *k, const weight_tables_t *tables, ir_value_t scale);
-// Lanes [vector * lanes, ...) of a row's group as f32; `row` points at the row's first code in the
-// group. q8 is multiplied by `scale` (a splat), nf4 through scaled tables, plain floats have none.
-ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables,
-                        ir_value_t row, int vector, ir_value_t scale);
-// The four scales of a tile's group as a vector of 4 f32.
-ir_value_t weight_scales(kernel_t *k, ir_value_t pointer);
-
 // ---- families
 void emit_linear(kernel_t *k);
 void emit_embed(kernel_t *k);

@@ -6,23 +6,27 @@
 // Whatever T is, an output sees the same operations in the same order, so gemv, gemm and any split
 // of tiles or tokens give the same bits.
 //
-// f32 rows:  acc += (code -> f32, times scale) * x, 64 elements of k per group.
-// q8 rows:   acc += f32(integer dot product of the group) * (weight scale * row scale). AVX2
-// multiplies |w| with x
-//            carrying w's sign (vpmaddubsw wants one unsigned factor; |w| <= 127 keeps its 16-bit
-//            sums exact). VNNI multiplies w + 128 with x and starts from -128 * (sum of the row's
-//            group), which the row brings along.
-#include "codegen/cpu/kernels/kernels.h"
+// f32 rows: acc += (code -> f32, times scale) * x.
+// q8 rows:  acc += f32(integer dot product) * (weight scale * row scale), per group of 64 columns
+//           and plane. Weights come as code + bias, unsigned, and the dot product starts from
+//           -bias * (sum of the row's group), which the row brings along. With scales for fewer
+//           than 64 columns each lane (4 columns) has its own scale and takes off its own part of
+//           the bias. Where 8-bit codes stay signed (AVX2), |w| is multiplied with x carrying w's
+//           sign; |w| <= 127 keeps 16-bit sums exact.
+#include "codegen/cpu/kernels/weight.h"
 
-enum { ROWS = HONE_TILE_ROWS, CHUNK_BYTES = 192 * 1024, CHUNK_LIMIT = 64 };
+enum {
+  ROWS = HONE_TILE_ROWS,
+  HALVES_LIMIT = 2,  // vectors of 64 int8
+  CHUNK_BYTES = 192 * 1024,
+  CHUNK_LIMIT = 64
+};
 
 typedef struct linear {
   kernel_t *k;
-  weight_layout_t layout;
-  weight_tables_t tables;
-  ir_value_t x, weight, bias, residual, out;
+  weight_t weight;
+  ir_value_t x, bias, residual, out;
   int64_t x_bytes, out_bytes;  // row strides
-  int64_t Kp;
 } linear_t;
 
 // The operands of one group of a tile and a block of tokens.
@@ -32,15 +36,18 @@ typedef struct group {
   ir_value_t row_scale[TOKENS_LIMIT], row_sum[TOKENS_LIMIT];  // q8: pointers
 } group_t;
 
+// ---- f32 rows
 static void accumulate_reals(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {
   kernel_t *k = l->k;
-  ir_value_t scale[ROWS] = {0}, row[ROWS];
-  weight_tables_t tables[ROWS];
-  ir_value_t scales = l->layout.scaled ? weight_scales(k, g->scales) : (ir_value_t){0};
+  const weight_t *w = &l->weight;
+  weight_row_t rows[ROWS];
+  ir_value_t scales = w->planes ? weight_scales(k, w, g->scales) : (ir_value_t){0};
   for (int r = 0; r < ROWS; r++) {
-    row[r] = ir_advance(k->b, g->codes, r * l->layout.row_bytes);
-    if (l->layout.scaled) scale[r] = math_lane_splat(k, scales, r);
-    tables[r] = weight_tables_scale(k, &l->tables, scale[r]);
+    ir_value_t scale[SPLITS_LIMIT];
+    for (int i = 0; i < w->parts * w->planes; i++)
+      scale[i] = math_lane_splat(k, scales, i * ROWS + r);
+    ir_value_t codes = ir_advance(k->b, g->codes, r * w->row_bytes);
+    rows[r] = weight_row(k, w, codes, scale);
   }
   for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
     ir_value_t x[TOKENS_LIMIT];
@@ -49,120 +56,152 @@ static void accumulate_reals(linear_t *l, const group_t *g, ir_value_t *acc, int
       x[t] = ir_load(k->b, k->reals, at, 0);
     }
     for (int r = 0; r < ROWS; r++) {
-      ir_value_t w = weight_reals(k, &l->layout, &tables[r], row[r], v, scale[r]);
+      ir_value_t weights = weight_reals(k, w, &rows[r], v);
       for (int t = 0; t < tokens; t++)
-        acc[r * tokens + t] = ir_op(k->b, fma, w, x[t], acc[r * tokens + t]);
+        acc[r * tokens + t] = ir_op(k->b, fma, weights, x[t], acc[r * tokens + t]);
     }
   }
 }
 
-// int8 weights of a row's group on VNNI: 64 bytes, each code + 128.
-static ir_value_t codes_vnni(linear_t *l, ir_value_t row) {
-  ir_builder_t *b = l->k->b;
-  ir_type_t bytes = ir_vector(b, IR_I8, 64);
-  if (l->layout.storage == HONE_Q8) {
-    ir_value_t codes = ir_load(b, bytes, row, 0);
-    ir_value_t sign = ir_int(b, bytes, -128);
-    return ir_op(b, xori, codes, sign);
-  }
-  int64_t twice[64];
-  int16_t places[32];
-  for (int i = 0; i < 64; i++) twice[i] = i % 32;
-  for (int i = 0; i < 32; i++) places[i] = i < 16 ? 0 : 4;
-  ir_value_t packed = ir_load(b, ir_vector(b, IR_I8, 32), row, 0);
-  ir_value_t both = ir_shuffle(b, packed, packed, 64, twice);
-  ir_value_t shorts = ir_cast(b, bitcast, ir_vector(b, IR_I16, 32), both);
-  ir_value_t by = ir_shorts(b, 32, places);
-  ir_value_t shifted = ir_op(b, shrui, shorts, by);
-  ir_value_t nibbles = ir_cast(b, bitcast, bytes, shifted);
-  ir_value_t index = ir_op(b, andi, nibbles, l->tables.nibble);
-  return ir_intrinsic(b, "llvm.x86.avx512.pshuf.b.512", bytes, l->tables.codes, index);
+// ---- q8 rows
+// A row's group in registers. Its 64 columns are one dot product or, where lanes of two vectors
+// belong to different scales, one per vector: a section.
+typedef struct activation {
+  ir_value_t codes[HALVES_LIMIT];
+  ir_value_t start[HALVES_LIMIT];  // of a section's dot product; null: zero
+  ir_value_t scales;               // the weights' scales times the row's
+} activation_t;
+
+static int halves(const kernel_t *k) { return HONE_GROUP / (int)k->isa->bytes; }
+
+static int sections(const linear_t *l) { return l->weight.parts > 1 ? halves(l->k) : 1; }
+
+// Sums of 4 products, the first factor unsigned, in each lane.
+static ir_value_t quads(kernel_t *k, ir_value_t start, ir_value_t u, ir_value_t x) {
+  return ir_intrinsic(k->b, "llvm.x86.avx512.vpdpbusd.512", k->words, start, u, x);
 }
 
-// The same on AVX2: two vectors of 32 signed codes.
-static void codes_avx2(linear_t *l, ir_value_t row, ir_value_t out[2]) {
-  ir_builder_t *b = l->k->b;
-  ir_type_t bytes = ir_vector(b, IR_I8, 32);
-  out[0] = ir_load(b, bytes, row, 0);
-  if (l->layout.storage == HONE_Q8) {
-    ir_value_t next = ir_advance(b, row, 32);
-    out[1] = ir_load(b, bytes, next, 0);
-    return;
-  }
-  ir_type_t shorts = ir_vector(b, IR_I16, 16);
-  ir_value_t words = ir_cast(b, bitcast, shorts, out[0]);
-  ir_value_t four = ir_int(b, shorts, 4);
-  ir_value_t shifted = ir_op(b, shrui, words, four);
-  ir_value_t upper = ir_cast(b, bitcast, bytes, shifted);
-  ir_value_t index[2];
-  index[0] = ir_op(b, andi, out[0], l->tables.nibble);
-  index[1] = ir_op(b, andi, upper, l->tables.nibble);
-  for (int h = 0; h < 2; h++) {
-    out[h] = ir_intrinsic(b, "llvm.x86.avx2.pshuf.b", bytes, l->tables.codes, index[h]);
-  }
+static ir_value_t byte_pairs(kernel_t *k, ir_value_t u, ir_value_t x) {
+  ir_type_t shorts = ir_vector(k->b, IR_I16, 16);
+  return ir_intrinsic(k->b, "llvm.x86.avx2.pmadd.ub.sw", shorts, u, x);
 }
 
-// Integer dot product of signed codes w with x, as 8 lanes of i32.
-static ir_value_t dot_avx2(kernel_t *k, const ir_value_t w[2], const ir_value_t size[2],
-                           const ir_value_t x[2]) {
-  ir_builder_t *b = k->b;
-  ir_type_t bytes = ir_vector(b, IR_I8, 32), shorts = ir_vector(b, IR_I16, 16);
-  ir_value_t unit = ir_int(b, shorts, 1), part[2];
-  for (int h = 0; h < 2; h++) {
-    ir_value_t carried = ir_intrinsic(b, "llvm.x86.avx2.psign.b", bytes, x[h], w[h]);
-    ir_value_t pairs = ir_intrinsic(b, "llvm.x86.avx2.pmadd.ub.sw", shorts, size[h], carried);
-    part[h] = ir_intrinsic(b, "llvm.x86.avx2.pmadd.wd", k->words, pairs, unit);
-  }
-  return ir_op(b, addi, part[0], part[1]);
+static ir_value_t short_pairs(kernel_t *k, ir_value_t shorts, int factor) {
+  ir_value_t factors = ir_int(k->b, ir_vector(k->b, IR_I16, 16), factor);
+  return ir_intrinsic(k->b, "llvm.x86.avx2.pmadd.wd", k->words, shorts, factors);
 }
 
-// -128 * sum in lane 0: what w + 128 adds to the dot product.
-static ir_value_t correction(kernel_t *k, ir_value_t pointer) {
+// -bias * sum in lane 0: what the bias adds to the dot product of a group.
+static ir_value_t group_correction(linear_t *l, ir_value_t pointer) {
+  kernel_t *k = l->k;
   ir_value_t sum = ir_load(k->b, k->i32, pointer, 0);
-  ir_value_t factor = ir_int(k->b, k->i32, -128);
+  ir_value_t factor = ir_int(k->b, k->i32, -l->weight.bias);
   ir_value_t minus = ir_op(k->b, muli, sum, factor);
   ir_value_t nothing = ir_int(k->b, k->words, 0);
   return ir_lane_set(k->b, nothing, minus, 0);
 }
 
+// The same for every lane, from its own 4 codes.
+static ir_value_t lane_correction(linear_t *l, ir_value_t x) {
+  kernel_t *k = l->k;
+  ir_type_t bytes = ir_vector(k->b, IR_I8, k->isa->bytes);
+  if (!k->isa->vnni) {
+    ir_value_t unit = ir_int(k->b, bytes, 1);
+    ir_value_t sums = byte_pairs(k, unit, x);
+    return short_pairs(k, sums, -l->weight.bias);
+  }
+  ir_value_t bias = ir_int(k->b, bytes, (int8_t)(uint8_t)l->weight.bias);
+  ir_value_t nothing = ir_int(k->b, k->words, 0);
+  ir_value_t product = quads(k, nothing, bias, x);
+  return ir_op(k->b, subi, nothing, product);
+}
+
+static activation_t load_activation(linear_t *l, const group_t *g, int t, ir_value_t scales) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  int count = l->weight.parts * l->weight.planes * ROWS;
+  activation_t a = {0};
+  ir_value_t row_scale = ir_load(b, k->real, g->row_scale[t], 0);
+  ir_value_t spread = ir_cast(b, broadcast, ir_vector(b, IR_REAL32, count), row_scale);
+  a.scales = ir_op(b, mulf, scales, spread);
+  for (int h = 0; h < halves(k); h++) {
+    ir_value_t at = ir_advance(b, g->row[t], (int64_t)h * k->isa->bytes);
+    a.codes[h] = ir_load(b, ir_vector(b, IR_I8, k->isa->bytes), at, 0);
+  }
+  if (l->weight.bias == 0) return a;
+  if (l->weight.parts == 1) {
+    a.start[0] = group_correction(l, g->row_sum[t]);
+  } else {
+    for (int s = 0; s < sections(l); s++) a.start[s] = lane_correction(l, a.codes[s]);
+  }
+  return a;
+}
+
+// Integer dot product of a section of the weights w with x; |w| if w is signed. AVX2 adds the
+// halves of a section before widening when four products of unsigned codes fit 16 bits.
+static ir_value_t dot(linear_t *l, const ir_value_t *w, const ir_value_t *size,
+                      const activation_t *a, int section) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  ir_value_t start = a->start[section];
+  if (k->isa->vnni) return quads(k, start, w[0], a->codes[0]);
+  bool whole = sections(l) == 1;
+  ir_value_t part[HALVES_LIMIT], total;
+  for (int h = 0; h < HALVES_LIMIT; h++) {
+    if (!whole && h != section) continue;
+    if (l->weight.bias) {
+      part[h] = byte_pairs(k, w[h], a->codes[h]);
+      continue;
+    }
+    ir_type_t bytes = ir_vector(b, IR_I8, 32);
+    ir_value_t carried = ir_intrinsic(b, "llvm.x86.avx2.psign.b", bytes, a->codes[h], w[h]);
+    ir_value_t products = byte_pairs(k, size[h], carried);
+    part[h] = short_pairs(k, products, 1);
+  }
+  total = whole ? ir_op(b, addi, part[0], part[1]) : part[section];
+  if (!l->weight.bias) return total;
+  ir_value_t sum = short_pairs(k, total, 1);
+  return ir_op(b, addi, sum, start);
+}
+
+// The scale of each lane of a section: of the part that its 4 columns lie in.
+static ir_value_t lane_scales(linear_t *l, ir_value_t scales, int section, int plane, int r) {
+  kernel_t *k = l->k;
+  int64_t lanes[16];
+  for (int i = 0; i < k->lanes; i++) {
+    int column = section * (int)k->isa->bytes + 4 * i;
+    int part = l->weight.parts > 1 ? column * l->weight.parts / HONE_GROUP : 0;
+    lanes[i] = weight_scale_lane(&l->weight, part, plane, r);
+  }
+  return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
+}
+
 static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  bool vnni = k->isa->vnni;
-  ir_type_t four = ir_vector(b, IR_REAL32, ROWS), bytes = ir_vector(b, IR_I8, k->isa->bytes);
-  ir_value_t scales = weight_scales(k, g->scales);
-  ir_value_t x[TOKENS_LIMIT][2], scale[TOKENS_LIMIT], start[TOKENS_LIMIT];
-  for (int t = 0; t < tokens; t++) {
-    ir_value_t row_scale = ir_load(b, k->real, g->row_scale[t], 0);
-    ir_value_t spread = ir_cast(b, broadcast, four, row_scale);
-    scale[t] = ir_op(b, mulf, scales, spread);
-    x[t][0] = ir_load(b, bytes, g->row[t], 0);
-    if (vnni) {
-      start[t] = correction(k, g->row_sum[t]);
-    } else {
-      ir_value_t next = ir_advance(b, g->row[t], 32);
-      x[t][1] = ir_load(b, bytes, next, 0);
-    }
-  }
-  for (int r = 0; r < ROWS; r++) {
-    ir_value_t row = ir_advance(b, g->codes, r * l->layout.row_bytes), w[2], size[2];
-    if (vnni) {
-      w[0] = codes_vnni(l, row);
-    } else {
-      codes_avx2(l, row, w);
-      for (int h = 0; h < 2; h++) size[h] = ir_op(b, abs, w[h]);
-    }
+  const weight_t *weight = &l->weight;
+  ir_value_t scales = weight_scales(k, weight, g->scales);
+  activation_t x[TOKENS_LIMIT];
+  for (int t = 0; t < tokens; t++) x[t] = load_activation(l, g, t, scales);
+  for (int i = 0; i < ROWS * weight->planes; i++) {
+    int r = i / weight->planes, plane = i % weight->planes;
+    ir_value_t row = ir_advance(b, g->codes, r * weight->row_bytes);
+    ir_value_t w[HALVES_LIMIT], size[HALVES_LIMIT] = {0};
+    weight_codes(k, weight, row, plane, w);
+    for (int h = 0; h < halves(k) && !weight->bias; h++) size[h] = ir_op(b, abs, w[h]);
     for (int t = 0; t < tokens; t++) {
-      ir_value_t dot =
-          vnni ? ir_intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", k->words, start[t], w[0], x[t][0])
-               : dot_avx2(k, w, size, x[t]);
-      ir_value_t real = ir_cast(b, sitofp, k->reals, dot);
-      ir_value_t factor = math_lane_splat(k, scale[t], r);
-      acc[r * tokens + t] = ir_op(b, fma, real, factor, acc[r * tokens + t]);
+      ir_value_t *sum = &acc[r * tokens + t];
+      for (int s = 0; s < sections(l); s++) {
+        ir_value_t product = dot(l, w, size, &x[t], s);
+        ir_value_t real = ir_cast(b, sitofp, k->reals, product);
+        ir_value_t factor = lane_scales(l, x[t].scales, s, plane, r);
+        *sum = ir_op(b, fma, real, factor, *sum);
+      }
     }
   }
 }
 
+// ---- tiles
 // Bias, gated activation and residual on the four outputs of a tile (two with glu), then the store.
 static void finish(linear_t *l, ir_value_t y, ir_value_t tile, ir_value_t m) {
   kernel_t *k = l->k;
@@ -193,9 +232,9 @@ static void finish(linear_t *l, ir_value_t y, ir_value_t tile, ir_value_t m) {
   ir_store(b, y, at, 0);
   // With glu the padded width of out can be larger than half the padded N: the last tile's unit
   // writes those pads.
-  int64_t written = l->layout.tiles * width * 4;
+  int64_t written = l->weight.tiles * width * 4;
   if (written < l->out_bytes) {
-    ir_value_t last = ir_i64(b, l->layout.tiles - 1);
+    ir_value_t last = ir_i64(b, l->weight.tiles - 1);
     ir_value_t is_last = ir_op(b, eq, tile, last);
     IR_IF (b, is_last) {
       ir_value_t pad = ir_advance(b, row, written);
@@ -208,11 +247,10 @@ static void finish(linear_t *l, ir_value_t y, ir_value_t tile, ir_value_t m) {
 static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  const weight_layout_t *layout = &l->layout;
+  const weight_t *w = &l->weight;
   bool q8 = k->spec->input == HONE_Q8;
-  ir_value_t codes = kernel_at(k, l->weight, tile, layout->tile_bytes);
-  ir_value_t plane = ir_advance(b, l->weight, layout->scaled ? layout->scale_offset : 0);
-  ir_value_t scales = kernel_at(k, plane, tile, layout->scale_tile_bytes);
+  ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes), scales = {0};
+  if (w->planes) scales = kernel_at(k, w->scales, tile, w->scale_tile_bytes);
   ir_value_t rows[TOKENS_LIMIT], token[TOKENS_LIMIT], acc[ROWS * TOKENS_LIMIT];
   for (int t = 0; t < tokens; t++) {
     token[t] = kernel_plus(k, m, t);
@@ -222,14 +260,14 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   for (int i = 0; i < ROWS * tokens; i++) acc[i] = nothing;
 
   int64_t unroll = k->spec->unroll ? k->spec->unroll : 1;
-  while (layout->groups % unroll != 0) unroll--;
-  ir_value_t groups = ir_i64(b, layout->groups), step = ir_i64(b, unroll);
+  while (w->groups % unroll != 0) unroll--;
+  ir_value_t groups = ir_i64(b, w->groups), step = ir_i64(b, unroll);
   IR_FOR_CARRY (b, first, k->zero, groups, step, acc, (size_t)(ROWS * tokens)) {
     for (int64_t u = 0; u < unroll; u++) {
       group_t g = {0};
       ir_value_t index = kernel_plus(k, first, u);
-      g.codes = kernel_at(k, codes, index, layout->group_bytes);
-      g.scales = kernel_at(k, scales, index, ROWS * 2);
+      g.codes = kernel_at(k, codes, index, w->group_bytes);
+      if (w->planes) g.scales = weight_scales_at(k, w, scales, index);
       for (int t = 0; t < tokens; t++) {
         g.row[t] = kernel_at(k, rows[t], index, q8 ? HONE_GROUP : HONE_GROUP * 4);
         if (!q8) continue;
@@ -247,8 +285,8 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
     ir_value_t part[ROWS];
     for (int r = 0; r < ROWS; r++) part[r] = acc[r * tokens + t];
     ir_value_t y = math_sums(k, part, ROWS);
-    if (q8 && layout->storage == HONE_NF4) {  // the int8 table is 127 times the real one
-      ir_value_t unit = ir_real(b, ir_vector(b, IR_REAL32, ROWS), 1.0 / 127.0);
+    if (w->unit != 1.0) {
+      ir_value_t unit = ir_real(b, ir_vector(b, IR_REAL32, ROWS), w->unit);
       y = ir_op(b, mulf, y, unit);
     }
     finish(l, y, tile, token[t]);
@@ -279,16 +317,16 @@ static void emit_chunk(linear_t *l, ir_value_t first, ir_value_t last, int token
 void emit_linear(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
-  linear_t l = {.k = k, .layout = weight_layout(spec), .Kp = (int64_t)hone_padded(spec->K)};
+  linear_t l = {.k = k};
   bool q8 = spec->input == HONE_Q8;
   l.x = kernel_pointer(k, 0);
-  l.weight = kernel_pointer(k, 1);
+  ir_value_t weight = kernel_pointer(k, 1);
+  l.weight = weight_open(k, weight, q8);
   if (spec->bias) l.bias = kernel_pointer(k, 2);
   if (spec->residual) l.residual = kernel_pointer(k, 3);
   l.out = kernel_pointer(k, 4);
   l.x_bytes = (int64_t)hone_row_bytes(spec->input, spec->K);
   l.out_bytes = (int64_t)hone_row_bytes(HONE_F32, spec->glu ? spec->N / 2 : spec->N);
-  l.tables = q8 ? weight_tables_code(k, spec->weight.storage) : weight_tables_real(k, spec->weight.storage);
 
   if (spec->family == HONE_FAMILY_GEMV) {
     ir_value_t M = kernel_M(k);
@@ -301,8 +339,7 @@ void emit_linear(kernel_t *k) {
   }
   int limit = (int)(q8 ? k->isa->tokens_q8 : k->isa->tokens_f32);
   int tokens = spec->tokens && (int)spec->tokens < limit ? (int)spec->tokens : limit;
-  int64_t chunk =
-      CHUNK_BYTES / (l.layout.tile_bytes + (l.layout.scaled ? l.layout.scale_tile_bytes : 0));
+  int64_t chunk = CHUNK_BYTES / (l.weight.tile_bytes + l.weight.scale_tile_bytes);
   if (chunk < 1) chunk = 1;
   if (chunk > CHUNK_LIMIT) chunk = CHUNK_LIMIT;
   ir_value_t step = ir_i64(b, chunk);

@@ -1,130 +1,119 @@
-// Packed weights (layouts: base/artefact.h) as vectors in registers. It knows formats, not what is
-// done with them.
-#include "codegen/cpu/kernels/kernels.h"
+// Layout and scales of packed weights, and what is loaded once per kernel.
+#include "codegen/cpu/kernels/weight.h"
+
 #include "base/packed.h"
 #include "quant/grid.h"
 
-weight_layout_t weight_layout(const hone_kernel_spec_t *spec) {
-  int64_t Np = (int64_t)hone_padded(spec->N), Kp = (int64_t)hone_padded(spec->K);
-  weight_layout_t layout = {
-      .storage = spec->weight.storage, .groups = Kp / HONE_GROUP, .tiles = Np / HONE_TILE_ROWS};
-  layout.tile_bytes = (int64_t)hone_packed_tile_code_bytes(spec->weight, spec->K);
-  layout.group_bytes = layout.tile_bytes / layout.groups;
-  switch (spec->weight.storage) {
-    case HONE_F32: layout.row_bytes = 16 * 4; break;
-    case HONE_F16:
-    case HONE_BF16: layout.row_bytes = 16 * 2; break;
-    case HONE_NF4: layout.row_bytes = HONE_GROUP / 2; break;
-    default: layout.row_bytes = HONE_GROUP; break;
+static weight_t layout(const hone_kernel_spec_t *spec) {
+  hone_format_t format = spec->weight;
+  weight_t w = {.info = hone_format_info(format.storage),
+                .groups = (int64_t)hone_padded(spec->K) / HONE_GROUP,
+                .tiles = (int64_t)hone_padded(spec->N) / HONE_TILE_ROWS,
+                .width = format.group,
+                .unit = 1.0};
+  w.tile_bytes = (int64_t)hone_packed_tile_code_bytes(format, spec->K);
+  w.scale_tile_bytes = (int64_t)hone_packed_tile_scale_bytes(format, spec->K);
+  w.group_bytes = w.tile_bytes / w.groups;
+  w.row_bytes = (int64_t)hone_packed_row_bytes(format.storage);
+  if (w.info->grid == HONE_GRID_FLOAT) {  // blocks of 16 columns
+    w.row_bytes /= HONE_GROUP / 16;
+    return w;
   }
-  layout.scaled = hone_format_is_quantized(spec->weight.storage);
-  layout.scale_offset = (int64_t)hone_packed_scale_offset(spec->weight, spec->N, spec->K);
-  layout.scale_tile_bytes = layout.groups * HONE_TILE_ROWS * 2;
-  return layout;
+  w.planes = (int)w.info->planes;
+  w.parts = w.width < HONE_GROUP ? (int)(HONE_GROUP / w.width) : 1;
+  return w;
 }
 
-weight_tables_t weight_tables_real(kernel_t *k, hone_storage_t storage) {
-  weight_tables_t tables = {0};
-  if (storage != HONE_NF4) return tables;
-  tables.low = ir_floats(k->b, (size_t)k->lanes, hone_grid_get(storage)->level);
-  if (k->lanes < 16) tables.high = ir_floats(k->b, (size_t)k->lanes, hone_grid_get(storage)->level + k->lanes);
-  return tables;
-}
-
-// With vpdpbusd weights are the unsigned factor, so the table is shifted by 128 (q8 codes: by
-// flipping their sign bit).
-weight_tables_t weight_tables_code(kernel_t *k, hone_storage_t storage) {
-  weight_tables_t tables = {0};
-  if (storage == HONE_NF4) {
-    int8_t bytes[64];
-    for (int i = 0; i < 64; i++) {
-      float value = hone_grid_get(storage)->level[i % 16] * 127.0f;
-      int code = (int)(value < 0 ? value - 0.5f : value + 0.5f);
-      bytes[i] = (int8_t)(uint8_t)(k->isa->vnni ? code + 128 : code);
-    }
-    tables.codes = ir_bytes(k->b, k->isa->bytes, bytes);
+weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
+  ir_builder_t *b = k->b;
+  const hone_kernel_spec_t *spec = k->spec;
+  weight_t w = layout(spec);
+  w.codes = pointer;
+  if (w.planes == 0) return w;
+  int64_t scales = (int64_t)hone_packed_scale_offset(spec->weight, spec->N, spec->K);
+  int64_t parameters = (int64_t)hone_packed_parameter_offset(spec->weight, spec->N, spec->K);
+  w.scales = ir_advance(b, pointer, scales);
+  if (w.info->scale == HONE_SCALE_E4M3) {
+    ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_FACTOR);
+    w.factor = ir_load(b, k->real, at, 0);
   }
-  tables.nibble = ir_int(k->b, ir_vector(k->b, IR_I8, k->isa->bytes), 15);
-  return tables;
-}
-
-weight_tables_t weight_tables_scale(kernel_t *k, const weight_tables_t *tables, ir_value_t scale) {
-  weight_tables_t scaled = *tables;
-  if (tables->low.ptr) scaled.low = ir_op(k->b, mulf, tables->low, scale);
-  if (tables->high.ptr) scaled.high = ir_op(k->b, mulf, tables->high, scale);
-  return scaled;
-}
-
-// 16 entries by index; the index's upper bits are ignored.
-static ir_value_t look_up(kernel_t *k, const weight_tables_t *tables, ir_value_t index) {
-  ir_builder_t *b = k->b;
-  if (k->lanes == 16)
-    return ir_intrinsic(b, "llvm.x86.avx512.permvar.sf.512", k->reals, tables->low, index);
-  ir_value_t low = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, tables->low, index);
-  ir_value_t high = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, tables->high, index);
-  ir_value_t places = ir_int(b, k->words, 28);
-  ir_value_t sign = ir_op(b, shli, index, places);  // bit 3 of the index as the sign
-  ir_value_t nothing = ir_int(b, k->words, 0);
-  ir_value_t upper = ir_op(b, slt, sign, nothing);
-  return ir_op(b, select, upper, high, low);
-}
-
-static ir_value_t nf4_reals(kernel_t *k, const weight_tables_t *tables, ir_value_t row,
-                            int vector) {
-  ir_builder_t *b = k->b;
-  int first =
-      vector *
-      k->lanes;  // elements 0..31 are the low nibbles of bytes 0..31, the others the high ones
-  ir_value_t at = ir_advance(b, row, first % 32);
-  ir_value_t bytes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
-  ir_value_t index = ir_cast(b, extui, k->words, bytes);
-  if (first >= 32) {
-    ir_value_t places = ir_int(b, k->words, 4);
-    index = ir_op(b, shrui, index, places);
-  }
-  return look_up(k, tables, index);
-}
-
-// Byte offset of element `first` of a group row for plain floats: 16-element blocks, four lanes of
-// a tile each.
-static int64_t plain_offset(int first, int64_t bytes) {
-  return (int64_t)(first / 16 * 16 * HONE_TILE_ROWS + first % 16) * bytes;
-}
-
-ir_value_t weight_reals(kernel_t *k, const weight_layout_t *layout, const weight_tables_t *tables,
-                        ir_value_t row, int vector, ir_value_t scale) {
-  ir_builder_t *b = k->b;
-  int first = vector * k->lanes;
-  switch (layout->storage) {
-    case HONE_F32: {
-      ir_value_t at = ir_advance(b, row, plain_offset(first, 4));
-      return ir_load(b, k->reals, at, 0);
-    }
-    case HONE_F16: {
-      ir_value_t at = ir_advance(b, row, plain_offset(first, 2));
-      ir_value_t halves = ir_load(b, ir_vector(b, IR_F16, k->lanes), at, 0);
-      return math_half(k, halves);
-    }
-    case HONE_BF16: {
-      ir_value_t at = ir_advance(b, row, plain_offset(first, 2));
-      ir_value_t shorts = ir_load(b, ir_vector(b, IR_I16, k->lanes), at, 0);
-      return math_bfloat(k, shorts);
-    }
-    case HONE_Q8: {
-      ir_value_t at = ir_advance(b, row, first);
+  const hone_grid_t *grid = hone_grid_get(w.info->storage);
+  ir_value_t levels = ir_advance(b, pointer, parameters + HONE_PACKED_LEVELS);
+  if (integer) {
+    w.bias = weight_bias(k, &w);
+    w.bytes = weight_table(k, &w, levels);
+    if (grid) w.unit = (double)grid->unit;
+    if (w.info->grid == HONE_GRID_LEARNED) w.unit = 1.0 / 127.0;
+  } else if (grid) {
+    w.low = ir_floats(b, (size_t)k->lanes, grid->level);
+    if (k->lanes < 16) w.high = ir_floats(b, (size_t)k->lanes, grid->level + k->lanes);
+  } else if (w.info->grid == HONE_GRID_LEARNED) {
+    ir_value_t *half[] = {&w.low, &w.high};
+    for (int h = 0; h < HONE_GRID_LEVELS / k->lanes; h++) {
+      ir_value_t at = ir_advance(b, levels, (int64_t)h * k->lanes);
       ir_value_t codes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
       ir_value_t words = ir_cast(b, extsi, k->words, codes);
       ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
-      return ir_op(b, mulf, reals, scale);
+      ir_value_t unit = ir_real(b, k->reals, 127.0);
+      *half[h] = ir_op(b, divf, reals, unit);
     }
-    case HONE_NF4: return nf4_reals(k, tables, row, vector);
-    default:
-      ir_reject(b, "weight storage %d has no loader", (int)layout->storage);
-      return (ir_value_t){0};
   }
+  return w;
 }
 
-ir_value_t weight_scales(kernel_t *k, ir_value_t pointer) {
-  ir_value_t halves = ir_load(k->b, ir_vector(k->b, IR_F16, HONE_TILE_ROWS), pointer, 2);
-  return math_half(k, halves);
+// ---- scales
+static int64_t scale_bytes(const weight_t *w) { return hone_scale_bits(w->info->scale) / 8; }
+
+ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group) {
+  if (w->width > HONE_GROUP) {
+    ir_value_t shared = ir_i64(k->b, w->width / HONE_GROUP);
+    group = ir_op(k->b, divui, group, shared);
+  }
+  return kernel_at(k, tile, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
+}
+
+// `count` stored scales as f32. E4M3 is decoded as a half with the same bits, which is 2^8 too
+// small, subnormals included; E8M0 is the exponent of an f32, and 0 means zero.
+static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, int count) {
+  ir_builder_t *b = k->b;
+  ir_type_t reals = ir_vector(b, IR_REAL32, count);
+  if (w->info->scale == HONE_SCALE_F16) return math_half(k, stored);
+  if (w->info->scale == HONE_SCALE_E8M0) {
+    ir_type_t integers = ir_vector(b, IR_I32, count);
+    ir_value_t wide = ir_cast(b, extui, integers, stored);
+    ir_value_t places = ir_int(b, integers, 23);
+    ir_value_t bits = ir_op(b, shli, wide, places);
+    return ir_cast(b, recast, reals, bits);
+  }
+  ir_type_t shorts = ir_vector(b, IR_I16, count);
+  ir_value_t wide = ir_cast(b, extui, shorts, stored);
+  ir_value_t places = ir_int(b, shorts, 7);
+  ir_value_t bits = ir_op(b, shli, wide, places);
+  ir_value_t halves = ir_cast(b, recast, ir_vector(b, IR_F16, count), bits);
+  ir_value_t small = math_half(k, halves);
+  ir_value_t lift = ir_real(b, k->real, 256.0);
+  ir_value_t factor = ir_op(b, mulf, w->factor, lift);
+  ir_value_t factors = ir_cast(b, broadcast, reals, factor);
+  return ir_op(b, mulf, small, factors);
+}
+
+static ir_scalar_t scale_type(const weight_t *w) {
+  return w->info->scale == HONE_SCALE_F16 ? IR_F16 : IR_I8;
+}
+
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
+  int count = w->parts * w->planes * HONE_TILE_ROWS;
+  ir_value_t stored = ir_load(k->b, ir_vector(k->b, scale_type(w), count), at, 0);
+  return decode(k, w, stored, count);
+}
+
+int weight_scale_lane(const weight_t *w, int part, int plane, int row) {
+  return (part * w->planes + plane) * HONE_TILE_ROWS + row;
+}
+
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane) {
+  ir_value_t place = ir_advance(k->b, at, weight_scale_lane(w, part, plane, 0) * scale_bytes(w));
+  ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), place, 0);
+  ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
+  return decode(k, w, spread, k->lanes);
 }

@@ -1,0 +1,66 @@
+// Packed weights (base/packed.h) in registers: codes as f32 for f32 activation rows, as int8 for q8
+// rows, and their scales. weight.c knows layout and scales, weight_real.c and weight_code.c what
+// codes mean. Nothing here knows what is done with them. Thread rule: the kernel's.
+#ifndef HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
+#define HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
+
+#include "codegen/cpu/kernels/kernels.h"
+
+enum {
+  PARTS_LIMIT = 4,   // scales of one plane in 64 codes: groups of 16
+  SPLITS_LIMIT = 6,  // scales of all planes in 64 codes: bcq3 in groups of 32
+};
+
+// A weight operand. "Group" is 64 columns here, as in packed.h's code plane; groups of the format
+// that are narrower make `parts`, wider ones share their scales.
+typedef struct weight {
+  const hone_format_info_t *info;
+  int64_t row_bytes;         // from lane r to lane r + 1 within a group
+  int64_t group_bytes;       // codes of a group, all rows of a tile
+  int64_t tile_bytes;        // codes of a tile
+  int64_t scale_tile_bytes;  // scales of a tile
+  int64_t groups, tiles;
+  int64_t width;         // columns that share a scale; 0: plain floats
+  int parts, planes;     // scales of a row in a group: parts * planes; 0: plain floats
+  ir_value_t codes;      // pointer to the first code
+  ir_value_t scales;     // pointer to the first scale
+  ir_value_t factor;     // nvfp4: of all scales, f32
+  ir_value_t low, high;  // 16 levels as f32: the table, on narrow vectors its halves
+  ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
+  // int8 codes come as code + bias, so that they are an unsigned factor; 0: they are signed.
+  int bias;
+  double unit;  // what an int8 code of 1 stands for
+} weight_t;
+
+// Loads what is the same for all rows; called once, before the loops. `integer`: for weight_codes,
+// else for weight_reals.
+weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
+
+// ---- scales
+// Pointer to the scales of a group; `tile` points at those of its tile.
+ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
+// The scales of a group for all rows of a tile, parts * planes * 4 f32.
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at);
+int weight_scale_lane(const weight_t *w, int part, int plane, int row);  // a scale's lane in those
+// One scale, of lane 0 at `at`, as a splat.
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane);
+
+// ---- f32 (weight_real.c)
+typedef struct weight_row {                        // a row of a group
+  ir_value_t codes;                                // pointer
+  ir_value_t scale[SPLITS_LIMIT];                  // splats, part-major
+  ir_value_t low[PARTS_LIMIT], high[PARTS_LIMIT];  // tables times scale
+  ir_value_t bytes[2];                             // codes of more than one plane of bits, as int8
+} weight_row_t;
+weight_row_t weight_row(kernel_t *k, const weight_t *w, ir_value_t codes, const ir_value_t *scale);
+// Lanes [vector * lanes, ...) of the row as f32, scaled.
+ir_value_t weight_reals(kernel_t *k, const weight_t *w, const weight_row_t *row, int vector);
+
+// ---- int8 (weight_code.c)
+ir_value_t weight_table(kernel_t *k, const weight_t *w, ir_value_t parameters);
+// What weight_codes adds to codes.
+int weight_bias(const kernel_t *k, const weight_t *w);
+// A row of a group as 64 int8 in one vector or two; of one plane, as 1 and -1, if there are planes.
+void weight_codes(kernel_t *k, const weight_t *w, ir_value_t codes, int plane, ir_value_t *out);
+
+#endif
