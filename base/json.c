@@ -98,10 +98,10 @@ void hone_json_u64(hone_json_t *json, const char *key, uint64_t value) {
   add_raw(json, key, text);
 }
 
-void hone_json_f64(hone_json_t *json, const char *key, double value) {
+static void add_number(hone_json_t *json, const char *key, double value, int fewest, int most) {
   char text[40] = "null";
   if (isfinite(value)) {
-    for (int digits = 15; digits <= 17; digits++) {  // 17 always suffice
+    for (int digits = fewest; digits <= most; digits++) {
       snprintf(text, sizeof text, "%.*g", digits, value);
       if (strtod(text, NULL) == value) break;
     }
@@ -109,6 +109,14 @@ void hone_json_f64(hone_json_t *json, const char *key, double value) {
     if (comma) *comma = '.';
   }
   add_raw(json, key, text);
+}
+
+void hone_json_f64(hone_json_t *json, const char *key, double value) {
+  add_number(json, key, value, 15, 17);  // 17 always suffice
+}
+
+void hone_json_f64_digits(hone_json_t *json, const char *key, double value, int digits) {
+  add_number(json, key, value, digits, digits);
 }
 
 void hone_json_bool(hone_json_t *json, const char *key, bool value) {

@@ -28,6 +28,8 @@ void hone_json_slice(hone_json_t *json, const char *key, hone_slice_t value);
 void hone_json_i64(hone_json_t *json, const char *key, int64_t value);
 void hone_json_u64(hone_json_t *json, const char *key, uint64_t value);
 void hone_json_f64(hone_json_t *json, const char *key, double value);
+// At most `digits` significant digits (1..17), for measurements whose last bits mean nothing.
+void hone_json_f64_digits(hone_json_t *json, const char *key, double value, int digits);
 void hone_json_bool(hone_json_t *json, const char *key, bool value);
 
 #endif

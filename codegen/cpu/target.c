@@ -216,7 +216,14 @@ static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
   const char *names[HONE_CPU_ISA_COUNT];
   hone_buffer_t text = {0};
   for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++) names[i] = hone_cpu_isa_at(i)->name;
-  hone_manifest_spec_t spec = {compile, &state->draft, state->hashes, HONE_CPU_ISA_COUNT, names};
+  hone_manifest_spec_t spec = {
+      .compile = compile,
+      .draft = &state->draft,
+      .hashes = state->hashes,
+      .errors = state->errors,
+      .isa_count = HONE_CPU_ISA_COUNT,
+      .isa_names = names,
+  };
   hone_manifest_write(&spec, &text);
   uint64_t offset = hone_elf_writer_reserve(state->writer, HONE_SECTION_MANIFEST, text.bytes, 1);
   bool ok = hone_output_write_at(state->output, offset, text.data, text.bytes, status);

@@ -4,6 +4,7 @@
 #define HONE_CODEGEN_LINK_LINK_H
 
 #include "base/file.h"
+#include "codegen/pack/pack.h"
 #include "codegen/plan/plan.h"
 
 enum { HONE_LINK_ISAS = 4 };  // as hone_image_t
@@ -56,7 +57,8 @@ HONE_MUST_CHECK bool hone_elf_writer_finish(hone_elf_writer_t *writer, hone_stat
 typedef struct hone_manifest_spec {
   const hone_compile_t *compile;
   const hone_draft_t *draft;
-  const uint64_t *hashes;  // per tensor
+  const uint64_t *hashes;            // per tensor
+  const hone_quant_error_t *errors;  // per tensor; zero where nothing was quantized
   size_t isa_count;
   const char *const *isa_names;
 } hone_manifest_spec_t;

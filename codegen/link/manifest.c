@@ -38,11 +38,23 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   hone_json_object_end(json);
 }
 
+// What quantization did to a tensor; nothing for plain floats.
+static void write_error(hone_json_t *json, const hone_pack_item_t *item,
+                        const hone_quant_error_t *error) {
+  enum { DIGITS = 9 };
+  if (!hone_format_is_quantized(item->format.storage)) return;
+  hone_json_f64_digits(json, "signal", error->signal, DIGITS);
+  hone_json_f64_digits(json, "noise", error->noise, DIGITS);
+  hone_json_f64_digits(json, "relative_mse", error->noise / error->signal, DIGITS);
+}
+
 static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
   char text[24];
   hone_json_array_begin(json, "tensors");
   for (size_t i = 0; i < spec->draft->tensors.count; i++) {
     const hone_pack_item_t *item = &spec->draft->tensors.items[i];
+    uint64_t N = (uint64_t)item->recipe.N, K = (uint64_t)item->recipe.K;
+    double bits = (double)hone_format_tensor_bits(item->format, N, K);
     hone_json_object_begin(json, NULL);
     hone_json_string(json, "name", item->recipe.name);
     hone_json_string(json, "format", hone_format_text(item->format, text));
@@ -50,6 +62,8 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
     hone_json_i64(json, "K", item->recipe.K);
     hone_json_u64(json, "offset", item->offset);
     hone_json_u64(json, "bytes", item->bytes);
+    hone_json_f64_digits(json, "bits", bits / ((double)N * (double)K), 9);
+    write_error(json, item, &spec->errors[i]);
     snprintf(text, sizeof text, "%016" PRIx64, spec->hashes[i]);
     hone_json_string(json, "xxh3", text);
     hone_json_array_begin(json, "sources");

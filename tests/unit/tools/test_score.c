@@ -18,10 +18,10 @@ static void uniform_logits_give_the_vocabulary(void **state) {
   hone_arena_t *arena = hone_arena_create();
   hone_score_t score;
   hone_score_result_t result;
-  hone_score_init(&score, arena, 2);
+  hone_score_init(&score, arena, 2, 0);
   float logits[5] = {3, 3, 3, 3, 3};
-  hone_score_add(&score, logits, NULL, 5, 0);
-  hone_score_add(&score, logits, NULL, 5, 4);
+  hone_score_add(&score, 0, logits, NULL, 5, 0);
+  hone_score_add(&score, 0, logits, NULL, 5, 4);
   hone_score_finish(&score, &result);
   assert_int_equal(result.count, 2);
   near(5, result.perplexity);
@@ -34,11 +34,11 @@ static void known_distributions(void **state) {
   hone_arena_t *arena = hone_arena_create();
   hone_score_t score;
   hone_score_result_t result;
-  hone_score_init(&score, arena, 2);
+  hone_score_init(&score, arena, 2, 0);
   // q = (1/4, 3/4), p = (1/2, 1/2)
   float q[2] = {0, logf(3)}, p[2] = {7, 7};
-  hone_score_add(&score, q, p, 2, 0);
-  hone_score_add(&score, q, q, 2, 1);
+  hone_score_add(&score, 0, q, p, 2, 0);
+  hone_score_add(&score, 0, q, q, 2, 1);
   hone_score_finish(&score, &result);
   near(exp((log(4) + log(4.0 / 3)) / 2), result.perplexity);
   assert_true(fabs(result.kl_mean - (0.5 * log(2) + 0.5 * log(2.0 / 3)) / 2) < 1e-7);
@@ -51,9 +51,9 @@ static void huge_logits_do_not_overflow(void **state) {
   hone_arena_t *arena = hone_arena_create();
   hone_score_t score;
   hone_score_result_t result;
-  hone_score_init(&score, arena, 1);
+  hone_score_init(&score, arena, 1, 0);
   float logits[3] = {1e30f, -1e30f, 0};
-  hone_score_add(&score, logits, logits, 3, 0);
+  hone_score_add(&score, 0, logits, logits, 3, 0);
   hone_score_finish(&score, &result);
   near(1, result.perplexity);
   near(0, result.kl_mean);
