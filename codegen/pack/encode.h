@@ -18,7 +18,8 @@ typedef struct hone_quant_error {
   double noise;   // sum of (w - decoded)^2
 } hone_quant_error_t;
 
-// Reads the tensor once more where the format asks for it (nvfp4, nf4x).
+// Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
+// that format already and agree on what is to be known.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                                           hone_encoder_t *out_encoder, hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
