@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "frontend/checkpoint_internal.h"
 #include "frontend/convert.h"
+#include "frontend/dequantize.h"
 
 void hone_checkpoint_close(hone_checkpoint_t *checkpoint) {
   if (!checkpoint) return;
@@ -22,6 +23,10 @@ void hone_checkpoint_close(hone_checkpoint_t *checkpoint) {
 
 const char *hone_checkpoint_folder(const hone_checkpoint_t *checkpoint) {
   return checkpoint->folder;
+}
+
+const char *hone_checkpoint_remark(const hone_checkpoint_t *checkpoint) {
+  return checkpoint->remark;
 }
 
 size_t hone_checkpoint_count(const hone_checkpoint_t *checkpoint) {
@@ -39,6 +44,13 @@ static void describe(const checkpoint_tensor_t *tensor, hone_checkpoint_tensor_t
       .bytes = entry->end - entry->begin,
       .file = tensor->file->name,
   };
+  const prequantized_t *quantized = tensor->quantized;
+  if (!quantized) return;
+  out->name = quantized->name;
+  out->dtype = quantized->text;
+  out->storage = quantized->storage;
+  out->shape = quantized->shape;
+  out->rank = 2;
 }
 
 void hone_checkpoint_at(const hone_checkpoint_t *checkpoint, size_t index,
@@ -75,6 +87,7 @@ static const checkpoint_tensor_t *find_readable(const hone_checkpoint_t *checkpo
     hone_fail(status, HONE_NOT_FOUND, "%.300s: no tensor '%.200s'", checkpoint->folder, name);
     return NULL;
   }
+  if (tensor->quantized) return tensor;
   const hone_safetensors_entry_t *entry = tensor->entry;
   if (entry->dtype->storage == HONE_STORAGE_COUNT) {
     hone_fail(status, HONE_UNSUPPORTED,
@@ -92,26 +105,43 @@ static const checkpoint_tensor_t *find_readable(const hone_checkpoint_t *checkpo
   return tensor;
 }
 
-static uint64_t rows_of(const hone_safetensors_entry_t *entry) {
-  return entry->rank ? entry->shape[0] : 1;
+static uint64_t rows_of(const checkpoint_tensor_t *tensor) {
+  if (tensor->quantized) return tensor->quantized->shape[0];
+  return tensor->entry->rank ? tensor->entry->shape[0] : 1;
 }
-static uint64_t columns_of(const hone_safetensors_entry_t *entry) {
-  return entry->rank == 2 ? entry->shape[1] : 1;
+static uint64_t columns_of(const checkpoint_tensor_t *tensor) {
+  if (tensor->quantized) return tensor->quantized->shape[1];
+  return tensor->entry->rank == 2 ? tensor->entry->shape[1] : 1;
+}
+static hone_storage_t storage_of(const checkpoint_tensor_t *tensor) {
+  return tensor->quantized ? tensor->quantized->storage : tensor->entry->dtype->storage;
 }
 
 bool hone_checkpoint_shape(void *source, const char *name, int64_t *out_N, int64_t *out_K,
                            hone_storage_t *out_storage, hone_status_t *status) {
   const checkpoint_tensor_t *tensor = find_readable(source, name, status);
   if (!tensor) return false;
-  *out_N = (int64_t)rows_of(tensor->entry);
-  *out_K = (int64_t)columns_of(tensor->entry);
-  *out_storage = tensor->entry->dtype->storage;
+  *out_N = (int64_t)rows_of(tensor);
+  *out_K = (int64_t)columns_of(tensor);
+  *out_storage = storage_of(tensor);
+  return true;
+}
+
+bool hone_checkpoint_native(void *source, const char *name, hone_format_t *out_format,
+                            float *out_factor) {
+  hone_status_t ignored = {0};
+  const checkpoint_tensor_t *tensor = find_readable(source, name, &ignored);
+  if (!tensor) return false;
+  const prequantized_t *quantized = tensor->quantized;
+  *out_format =
+      quantized ? quantized->native : (hone_format_t){.storage = tensor->entry->dtype->storage};
+  *out_factor = quantized && quantized->grid == HONE_NVFP4 ? quantized->factor : 0.0f;
   return true;
 }
 
 static bool fail_not_finite(const checkpoint_tensor_t *tensor, uint64_t row, uint64_t count,
                             const float *values, hone_status_t *status) {
-  uint64_t columns = columns_of(tensor->entry), at = 0;
+  uint64_t columns = columns_of(tensor), at = 0;
   while (at < count * columns && isfinite(values[at])) at++;
   uint64_t element = row * columns + at;
   return hone_fail(status, HONE_INVALID,
@@ -122,10 +152,9 @@ static bool fail_not_finite(const checkpoint_tensor_t *tensor, uint64_t row, uin
                    tensor->entry->begin + element * (tensor->entry->dtype->bits / 8));
 }
 
-// Whoever reads a tensor front to back in small pieces leaves no page behind: the piece's first
-// bytes are rounded down to a boundary (the page before it is read too), its last ones as well (the
-// next piece needs that page), except at the tensor's end.
-static void release(const checkpoint_tensor_t *tensor, uint64_t begin, uint64_t end) {
+// The piece's first bytes are rounded down to a boundary (the page before it is read too), its last
+// ones as well (the next piece needs that page), except at the tensor's end.
+void checkpoint_release(const checkpoint_tensor_t *tensor, uint64_t begin, uint64_t end) {
   const uint64_t boundary = 1 << 16;  // a multiple of every page size in use
   uint64_t from = begin / boundary * boundary;
   uint64_t to =
@@ -138,25 +167,27 @@ bool hone_checkpoint_read_rows(void *source, const char *name, int64_t row, int6
   const checkpoint_tensor_t *tensor = find_readable(source, name, status);
   if (!tensor) return false;
   const hone_safetensors_entry_t *entry = tensor->entry;
-  uint64_t rows = rows_of(entry), columns = columns_of(entry);
+  uint64_t rows = rows_of(tensor), columns = columns_of(tensor);
   if (row < 0 || count < 0 || (uint64_t)row > rows || (uint64_t)count > rows - (uint64_t)row)
     return hone_fail(status, HONE_INTERNAL,
                      "tensor '%.200s': rows from %" PRId64 ", %" PRId64 " of them, of %" PRIu64,
                      name, row, count, rows);
   if (count == 0 || columns == 0) return true;
+  if (tensor->quantized)
+    return dequantize_rows(tensor, (uint64_t)row, (uint64_t)count, out, status);
   uint64_t row_bytes =
       columns * (entry->dtype->bits / 8);  // within the file's size, which was checked
   uint64_t begin = entry->begin + (uint64_t)row * row_bytes, bytes = (uint64_t)count * row_bytes;
   bool finite = hone_convert_to_f32(entry->dtype->storage, tensor->file->mapping.data + begin,
                                     (size_t)((uint64_t)count * columns), out);
-  release(tensor, begin, begin + bytes);
+  checkpoint_release(tensor, begin, begin + bytes);
   return finite || fail_not_finite(tensor, (uint64_t)row, (uint64_t)count, out, status);
 }
 
 bool hone_checkpoint_equal(const hone_checkpoint_t *checkpoint, const char *a, const char *b) {
   const checkpoint_tensor_t *x = hone_map_get(checkpoint->tensors, a),
                             *y = hone_map_get(checkpoint->tensors, b);
-  if (!x || !y || x->entry->dtype != y->entry->dtype || x->entry->rank != y->entry->rank)
+  if (!x || !y || x->quantized || y->quantized || x->entry->dtype != y->entry->dtype || x->entry->rank != y->entry->rank)
     return false;
   for (uint32_t i = 0; i < x->entry->rank; i++) {
     if (x->entry->shape[i] != y->entry->shape[i]) return false;
@@ -168,8 +199,8 @@ bool hone_checkpoint_equal(const hone_checkpoint_t *checkpoint, const char *a, c
     uint64_t from_x = x->entry->begin + at, from_y = y->entry->begin + at;
     bool same =
         !memcmp(x->file->mapping.data + from_x, y->file->mapping.data + from_y, (size_t)length);
-    release(x, from_x, from_x + length);
-    release(y, from_y, from_y + length);
+    checkpoint_release(x, from_x, from_x + length);
+    checkpoint_release(y, from_y, from_y + length);
     if (!same) return false;
   }
   return true;

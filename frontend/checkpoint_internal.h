@@ -1,5 +1,5 @@
-// Inside of a checkpoint, shared by checkpoint.c (reading) and checkpoint_open.c (finding and
-// checking files).
+// Inside of a checkpoint, shared by checkpoint.c (reading), checkpoint_open.c (finding and checking
+// files), prequantized*.c (recognising quantized tensors) and dequantize.c (reading those).
 #ifndef HONE_FRONTEND_CHECKPOINT_INTERNAL_H
 #define HONE_FRONTEND_CHECKPOINT_INTERNAL_H
 
@@ -17,14 +17,21 @@ typedef struct checkpoint_file {
 
 typedef struct checkpoint_tensor {
   const checkpoint_file_t *file;
-  const hone_safetensors_entry_t *entry;
+  const hone_safetensors_entry_t *entry;  // of the codes, if it is quantized
+  const struct prequantized *quantized;   // NULL: plain numbers (frontend/prequantized.h)
 } checkpoint_tensor_t;
 
 struct hone_checkpoint {
   hone_arena_t *arena;
   const char *folder;
   HONE_LIST(checkpoint_file_t *) files;  // sorted by name
-  hone_map_t *tensors;                   // name -> checkpoint_tensor_t *
+  // name -> checkpoint_tensor_t *: as in the files while they are opened, logical afterwards
+  hone_map_t *tensors;
+  const char *remark;  // for the user, or NULL
 };
+
+// Tells the kernel that bytes [begin, end) of a file are not needed again. Whoever reads an entry
+// front to back in small pieces leaves no page behind.
+void checkpoint_release(const checkpoint_tensor_t *tensor, uint64_t begin, uint64_t end);
 
 #endif

@@ -8,6 +8,7 @@
 #include "frontend/checkpoint_internal.h"
 #include "frontend/config.h"
 #include "frontend/json_cursor.h"
+#include "frontend/prequantized.h"
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
@@ -106,7 +107,7 @@ static bool open_file(hone_checkpoint_t *checkpoint, const char *name, hone_stat
   hone_mapping_release(&file->mapping, 0, (size_t)file->header.header_bytes);
   for (size_t i = 0; i < file->header.count; i++) {
     checkpoint_tensor_t *tensor = HONE_NEW(checkpoint->arena, checkpoint_tensor_t);
-    *tensor = (checkpoint_tensor_t){file, &file->header.entries[i]};
+    *tensor = (checkpoint_tensor_t){.file = file, .entry = &file->header.entries[i]};
     const char *tensor_name = tensor->entry->name;
     if (hone_map_insert(checkpoint->tensors, tensor_name, strlen(tensor_name), tensor)) continue;
     const checkpoint_tensor_t *first = hone_map_get(checkpoint->tensors, tensor_name);
@@ -227,7 +228,7 @@ bool hone_checkpoint_open(const char *folder, hone_checkpoint_t **out_checkpoint
   checkpoint->arena = arena;
   checkpoint->folder = hone_arena_strdup(arena, folder);
   checkpoint->tensors = hone_map_create(arena);
-  if (!open_files(checkpoint, status)) {
+  if (!open_files(checkpoint, status) || !prequantized_recognise(checkpoint, status)) {
     hone_checkpoint_close(checkpoint);
     return false;
   }

@@ -16,25 +16,6 @@ size_t hone_model_family_count(void) { return sizeof families / sizeof *families
 
 const hone_model_family_t *hone_model_family_at(size_t index) { return &families[index]; }
 
-static bool refuse_quantized(const hone_config_t *config, hone_status_t *status) {
-  static const char *const keys[] = {"quantization_config", "compression_config"};
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    hone_config_t section;
-    bool found;
-    const char *method;
-    if (!hone_config_object(config, keys[i], keys[i], &section, &found, status)) return false;
-    if (!found) continue;
-    section.section = i == 0 ? "quantization_config." : "compression_config.";
-    if (!hone_config_text_or(&section, "quant_method", "unknown", &method, status)) return false;
-    return hone_fail(status, HONE_UNSUPPORTED,
-                     "%s: key '%s': the weights are quantized already (quant_method '%.60s'); "
-                     "start from the original "
-                     "checkpoint in f32, f16 or bf16 and let --weights quantize it",
-                     config->path, keys[i], method);
-  }
-  return true;
-}
-
 bool hone_model_family_of(const hone_config_t *config, const hone_model_family_t **out_family,
                           hone_status_t *status) {
   const char *name;
@@ -42,7 +23,7 @@ bool hone_model_family_of(const hone_config_t *config, const hone_model_family_t
   for (size_t i = 0; i < hone_model_family_count(); i++) {
     if (strcmp(name, families[i].name)) continue;
     *out_family = &families[i];
-    return refuse_quantized(config, status);
+    return true;
   }
   hone_buffer_t known = {0};
   for (size_t i = 0; i < hone_model_family_count(); i++)

@@ -42,7 +42,11 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
                      hone_checkpoint_shape_text(tensor.rank, tensor.shape, found), wanted);
   int64_t rows, columns;
   hone_storage_t storage;
-  if (!hone_checkpoint_shape(im->input->checkpoint, source, &rows, &columns, &storage, im->status))
+  hone_format_t native;
+  float factor;
+  if (!hone_checkpoint_shape(im->input->checkpoint, source, &rows, &columns, &storage,
+                             im->status) ||
+      !hone_checkpoint_native(im->input->checkpoint, source, &native, &factor))
     return false;
   hone_map_insert(im->used, source, strlen(source), im);
   ir_recipe_t recipe = {
@@ -50,7 +54,7 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
       .sources = {source},
       .source_count = 1,
       .combine = IR_SINGLE,
-      .format = {.storage = rank == 1 ? HONE_F32 : storage},
+      .format = rank == 1 ? (hone_format_t){.storage = HONE_F32} : native,
       .N = N,
       .K = rank == 1 ? 1 : K,
   };

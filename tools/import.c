@@ -7,7 +7,8 @@
 #include "frontend/tokenizer.h"
 #include "tools/version.h"
 
-static const hone_tensor_reader_t reader = {hone_checkpoint_shape, hone_checkpoint_read_rows};
+static const hone_tensor_reader_t reader = {hone_checkpoint_shape, hone_checkpoint_read_rows,
+                                            hone_checkpoint_native};
 
 static void close_checkpoint(void *source) { hone_checkpoint_close(source); }
 
@@ -18,6 +19,9 @@ bool hone_tool_import(hone_compile_t *compile, hone_status_t *status) {
   compile->source = checkpoint;
   compile->source_close = close_checkpoint;
   compile->reader = &reader;
+  const char *remark = hone_checkpoint_remark(checkpoint);
+  if (remark)
+    hone_diagnose(compile->diagnostics, HONE_REMARK, compile->options.model, "%s", remark);
   hone_checkpoint_sources_json(checkpoint, &compile->manifest_sources);
   ir_config_t config;
   if (!ir_model_config(&compile->model, &config, status)) return false;

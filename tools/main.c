@@ -135,6 +135,7 @@ int main(int argc, char **argv) {
     code = HONE_EXIT_OK;
   } else {
     code = run_verb(&tool, argv[1], argc - 2, argv + 2);
+    if (code == HONE_EXIT_OK) hone_diagnostics_print(&diagnostics, stderr, tool.color);
   }
   hone_arena_destroy(arena);
   return code;

@@ -85,6 +85,22 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
 
+// The factor that all sources of the recipe have already in this format, 0 if there is none. Values
+// on the grid of one factor are, with another, off the grid by the rounding of an E4M3 scale.
+static float native_factor(const hone_rows_t *rows, hone_format_t format) {
+  float common = 0;
+  for (size_t i = 0; i < rows->recipe->source_count && rows->reader->native; i++) {
+    hone_format_t native;
+    float factor;
+    const char *source = rows->recipe->sources[i];
+    if (!rows->reader->native(rows->source, source, &native, &factor) ||
+        !hone_format_equal(native, format) || (i > 0 && factor != common))
+      return 0;
+    common = factor;
+  }
+  return common;
+}
+
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                           hone_status_t *status) {
@@ -97,9 +113,10 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
   hone_quantizer_init(&encoder.quantizer, format, K, encoder.importance);
   bool ok = !solver || calibrate(rows, solver, &encoder, status);
   if (ok && hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
-    float largest = 0;
-    ok = scan(rows, visit_largest, &largest, status);
+    float largest = 0, factor = native_factor(rows, format);
+    ok = factor > 0 || scan(rows, visit_largest, &largest, status);
     hone_quantizer_set_factor(&encoder.quantizer, largest);
+    if (factor > 0) encoder.quantizer.factor = factor;
   }
   if (!ok) {
     hone_encoder_deinit(&encoder);

@@ -32,8 +32,9 @@ typedef struct hone_quant_error {
   hone_curvature_error_t output;  // the same of the outputs, for calibrated tensors
 } hone_quant_error_t;
 
-// Reads the tensor once more where the format asks for it (nvfp4, nf4x); asks the solver's statistics
-// for what enters the tensor.
+// Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
+// that format already and agree on what is to be known; asks the solver's statistics (NULL: none) for
+// what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder, hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);

@@ -57,7 +57,7 @@ static bool read_rows(void *source, const char *name, int64_t row, int64_t count
   return true;
 }
 
-static const hone_tensor_reader_t reader = {shape, read_rows};
+static const hone_tensor_reader_t reader = {.shape = shape, .read_rows = read_rows};
 
 // ---- recipes of every combination and format
 enum { ITEM_LIMIT = 64 };

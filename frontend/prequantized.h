@@ -1,0 +1,45 @@
+// Tensors that a checkpoint holds quantized: codes in one tensor, scales and what else belongs to
+// them in companions. Recognition replaces them by logical float tensors (P.weight of shape (N, K))
+// and hides the companions; frontend/dequantize.h reads their rows.
+//
+//   method                   codes                        companions
+//   bitsandbytes nf4, fp4    P.weight (any dtype)         P.weight.absmax, .quant_map, .quant_state.*
+//                            high nibble first            .nested_absmax, .nested_quant_map
+//   compressed-tensors nvfp4 P.weight_packed U8 (N, K/2)  P.weight_scale F8_E4M3 (N, K/16),
+//                                                         P.weight_global_scale: divides
+//   compressed-tensors mxfp4 P.weight_packed U8 (N, K/2)  P.weight_scale U8 (N, K/32)
+//   ModelOpt NVFP4           P.weight U8 (N, K/2)         P.weight_scale F8_E4M3 (N, K/16),
+//                                                         P.weight_scale_2: multiplies
+//   BitNet b1.58             P.weight U8 (N/4, K)         P.weight_scale: one number
+//   MXFP4 blocks             P_blocks U8 (N, K/32, 16)    P_scales U8 (N, K/32)
+//
+// The nibbles of all but bitsandbytes are low first. Thread rule: as checkpoint.h.
+#ifndef HONE_FRONTEND_PREQUANTIZED_H
+#define HONE_FRONTEND_PREQUANTIZED_H
+
+#include "base/format.h"
+#include "frontend/checkpoint_internal.h"
+
+typedef struct prequantized {
+  const char *name;        // logical: "P.weight"
+  char text[24];           // for listings: "nf4<64>", with the blocks of the file
+  uint64_t shape[2];       // (N, K)
+  hone_storage_t storage;  // the float type it was made from
+  hone_storage_t grid;     // what the codes mean: nf4, fp4, mxfp4, nvfp4, ternary
+  hone_format_t native;    // of ours, with the same values; plain `storage` if there is none
+  uint32_t block;          // weights that share a scale, counted through the whole tensor, row-major
+  const checkpoint_tensor_t *scales;
+  float factor;  // on all scales of nvfp4; the scale of ternary
+  // Of scales that are quantized themselves (bitsandbytes' double quantization), else NULL:
+  const checkpoint_tensor_t *nested_map, *nested_scales;  // 256 values; one scale per nested_block
+  uint32_t nested_block;
+  float offset;
+} prequantized_t;
+
+// Finds all quantized tensors of the opened files, checks them against config.json's
+// quantization_config (where the folder has it), and makes checkpoint->tensors logical. Errors:
+// HONE_UNSUPPORTED for methods that cannot be read; HONE_INVALID for companions that are missing,
+// left over or do not fit, and for files and configuration that contradict each other.
+HONE_MUST_CHECK bool prequantized_recognise(hone_checkpoint_t *checkpoint, hone_status_t *status);
+
+#endif

@@ -1,0 +1,115 @@
+// quantization_config of config.json: which method it names, and the few settings that change what
+// stored numbers mean. Everything else is read off the tensors.
+#include <string.h>
+
+#include "frontend/config.h"
+#include "frontend/prequantized_internal.h"
+
+static const char readable[] =
+    "bitsandbytes nf4 and fp4, compressed-tensors nvfp4-pack-quantized and mxfp4-pack-quantized, "
+    "ModelOpt NVFP4, BitNet b1.58 and MXFP4 blocks";
+
+static bool fail_unsupported(const hone_config_t *section, const char *what, const char *value,
+                             hone_status_t *status) {
+  return hone_fail(status, HONE_UNSUPPORTED,
+                   "%s: key '%.*s': the weights are quantized already (%s '%.60s'), in a way that "
+                   "hone does not read; it reads %s. Or start from the original checkpoint in f32, "
+                   "f16 or bf16 and let --weights quantize it",
+                   section->path, (int)strlen(section->section) - 1, section->section, what, value,
+                   readable);
+}
+
+static bool read_bitsandbytes(const hone_config_t *section, declared_t *out,
+                              hone_status_t *status) {
+  bool eight, four;
+  const char *type;
+  out->method = METHOD_BITSANDBYTES;
+  if (!hone_config_bool_or(section, "load_in_8bit", false, &eight, status) ||
+      !hone_config_bool_or(section, "load_in_4bit", !eight, &four, status) ||
+      !hone_config_text_or(section, "bnb_4bit_quant_type", "", &type, status))
+    return false;
+  if (eight || !four)
+    return fail_unsupported(section, "quant_method", "bitsandbytes, not in 4 bits", status);
+  if (!*type) return true;
+  if (strcmp(type, "nf4") && strcmp(type, "fp4"))
+    return fail_unsupported(section, "bnb_4bit_quant_type", type, status);
+  out->grid = strcmp(type, "nf4") ? HONE_FP4 : HONE_NF4;
+  return true;
+}
+
+static bool read_compressed(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  const char *format;
+  if (!hone_config_text_or(section, "format", "unknown", &format, status)) return false;
+  if (!strcmp(format, "nvfp4-pack-quantized")) out->method = METHOD_CT_NVFP4;
+  if (!strcmp(format, "mxfp4-pack-quantized")) out->method = METHOD_CT_MXFP4;
+  return out->method != METHOD_NONE ||
+         fail_unsupported(section, "quant_method 'compressed-tensors', format", format, status);
+}
+
+static bool read_modelopt(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  const char *algorithm;
+  hone_config_t inner;
+  bool found;
+  out->method = METHOD_MODELOPT;
+  if (!hone_config_object(section, "quantization", section->section, &inner, &found, status) ||
+      !hone_config_text_or(found ? &inner : section, "quant_algo", "unknown", &algorithm, status))
+    return false;
+  return !strcmp(algorithm, "NVFP4") ||
+         fail_unsupported(section, "quant_method 'modelopt', quant_algo", algorithm, status);
+}
+
+// transformers' BitLinear divides by weight_scale; AutoBitLinear multiplies, and quantizes plain
+// weights in every step if it is "online".
+static bool read_bitnet(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  const char *linear, *mode;
+  bool norm;
+  out->method = METHOD_BITNET;
+  if (!hone_config_text_or(section, "linear_class", "bitlinear", &linear, status) ||
+      !hone_config_text_or(section, "quantization_mode", "offline", &mode, status) ||
+      !hone_config_bool_or(section, "use_rms_norm", false, &norm, status))
+    return false;
+  out->divides = !strcmp(linear, "bitlinear");
+  if (!out->divides && strcmp(linear, "autobitlinear"))
+    return fail_unsupported(section, "quant_method 'bitnet', linear_class", linear, status);
+  if (!out->divides && strcmp(mode, "offline"))
+    return fail_unsupported(section, "quant_method 'bitnet', quantization_mode", mode, status);
+  return !norm || fail_unsupported(section, "quant_method 'bitnet',", "use_rms_norm", status);
+}
+
+static bool read_mxfp4(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  (void)section, (void)status;
+  out->method = METHOD_MXFP4;
+  return true;
+}
+
+static bool read_section(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  static const struct {
+    const char *name;
+    bool (*read)(const hone_config_t *section, declared_t *out, hone_status_t *status);
+  } methods[] = {{"bitsandbytes", read_bitsandbytes}, {"compressed-tensors", read_compressed},
+                 {"modelopt", read_modelopt},         {"modelopt_fp4", read_modelopt},
+                 {"bitnet", read_bitnet},             {"mxfp4", read_mxfp4}};
+  const char *name;
+  if (!hone_config_text_or(section, "quant_method", "unknown", &name, status)) return false;
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    if (!strcmp(name, methods[i].name)) return methods[i].read(section, out, status);
+  }
+  return fail_unsupported(section, "quant_method", name, status);
+}
+
+bool prequantized_declared(hone_checkpoint_t *checkpoint, declared_t *out, hone_status_t *status) {
+  static const char *const keys[][2] = {{"quantization_config", "quantization_config."},
+                                        {"compression_config", "compression_config."}};
+  *out = (declared_t){.grid = HONE_STORAGE_COUNT};
+  out->path = hone_path_join(checkpoint->arena, checkpoint->folder, "config.json");
+  if (!hone_file_exists(out->path)) return true;
+  hone_config_t config, section;
+  if (!hone_config_open(out->path, &config, status)) return false;
+  bool ok = true, found = false;
+  for (size_t i = 0; i < sizeof keys / sizeof *keys && ok && !found; i++) {
+    ok = hone_config_object(&config, keys[i][0], keys[i][1], &section, &found, status);
+    if (ok && found) ok = read_section(&section, out, status);
+  }
+  hone_config_close(&config);
+  return ok;
+}
