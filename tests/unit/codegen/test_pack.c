@@ -5,7 +5,9 @@
 
 #include "base/hash.h"
 #include "codegen/pack/pack.h"
-#include "codegen/pack/quantize.h"
+#include <math.h>
+
+#include "quant/real.h"
 
 // ---- a checkpoint in memory: element (row, k) of tensor s is a fixed function of both
 typedef struct tensor {
@@ -60,26 +62,26 @@ static bool read_rows(void *source, const char *name, int64_t row, int64_t count
 static const hone_tensor_reader_t reader = {.shape = shape, .read_rows = read_rows};
 
 // ---- recipes of every combination and format
-enum { ITEM_LIMIT = 64 };
+enum { ITEM_LIMIT = 128 };
 typedef struct set {
   hone_pack_item_t items[ITEM_LIMIT];
   size_t count;
   uint64_t bytes;
 } set_t;
 
-static void add(set_t *set, ir_recipe_t recipe, hone_storage_t storage) {
+static void add(set_t *set, ir_recipe_t recipe, hone_format_t format) {
   hone_status_t status = {0};
   hone_pack_item_t item = {.recipe = recipe, .offset = set->bytes};
-  item.recipe.format = (hone_format_t){storage, 64};
-  assert_ok(&status, hone_pack_measure(&item.recipe, &item.storage, &item.bytes, &status));
+  item.recipe.format = format;
+  assert_ok(&status, hone_pack_measure(&item.recipe, &item.format, &item.bytes, &status));
   set->items[set->count++] = item;
   set->bytes += item.bytes;
 }
 
 static void add_all(set_t *set) {
   *set = (set_t){0};
-  for (int storage = 0; storage < HONE_STORAGE_COUNT; storage++) {
-    hone_storage_t s = (hone_storage_t)storage;
+  for (size_t i = 0; i < hone_format_count(); i++) {
+    hone_format_t s = hone_format_default(hone_format_at(i)->storage);
     add(set, (ir_recipe_t){"square", {"square"}, 1, IR_SINGLE, {0}, 128, 128}, s);
     add(set, (ir_recipe_t){"ragged", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, s);
     add(set, (ir_recipe_t){"wide", {"wide"}, 1, IR_SINGLE, {0}, 64, 172}, s);
@@ -117,7 +119,7 @@ static uint8_t *pack(const set_t *set, int64_t threads, int64_t chunk, void *sou
                          .count = set->count,
                          .threads = threads,
                          .chunk_values = chunk};
-  if (hone_pack_run(&job, hashes, status)) {
+  if (hone_pack_run(&job, hashes, NULL, status)) {
     hone_status_t reading = {0};
     assert_ok(&reading, hone_output_commit(output, &reading));
     assert_ok(&reading, hone_file_read(path, 1 << 26, arena, &data, &bytes, &reading));
@@ -146,10 +148,10 @@ static void check_plain(const hone_pack_item_t *item, const uint8_t *data) {
       uint32_t bits;
       bool overflow = false;
       memcpy(&bits, &value, sizeof bits);
-      if (item->storage == HONE_F32) {
+      if (item->format.storage == HONE_F32) {
         memcpy(&got, data + 4 * at, sizeof got);
         assert_true(got == value);
-      } else if (item->storage == HONE_F16) {
+      } else if (item->format.storage == HONE_F16) {
         assert_int_equal(u16_at(data, at), hone_f16_from_f32(value, &overflow));
       } else {
         assert_int_equal(u16_at(data, at), (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
@@ -158,33 +160,69 @@ static void check_plain(const hone_pack_item_t *item, const uint8_t *data) {
   }
 }
 
-static void check_grouped(const hone_pack_item_t *item, const uint8_t *data) {
-  uint64_t N = (uint64_t)item->recipe.N, K = (uint64_t)item->recipe.K;
-  uint64_t G = hone_padded(K) / HONE_GROUP, R = HONE_TILE_ROWS;
-  const uint8_t *scales = data + hone_packed_scale_offset(item->storage, N, K);
+// One code, read as base/packed.h says.
+static uint8_t code_at(hone_storage_t storage, const uint8_t *row, uint64_t j) {
+  uint8_t nibble = row[j % 32] >> (j < 32 ? 0 : 4) & 15, pair = row[j % 16] >> j / 16 * 2 & 3;
+  switch (hone_format_info(storage)->code_bits) {
+    case 8: return row[j];
+    case 6: return (uint8_t)(nibble | (row[32 + j % 16] >> j / 16 * 2 & 3) << 4);
+    case 4: return nibble;
+    default: break;
+  }
+  if (storage == HONE_TERNARY) return pair;
+  uint8_t code = 0;
+  for (uint32_t p = 0; p < hone_format_info(storage)->planes; p++)
+    code |= (uint8_t)((row[p * 8 + j / 8] >> j % 8 & 1) << p);
+  return code;
+}
+
+static void check_row(const hone_pack_item_t *item, const hone_quantizer_t *q, uint64_t n,
+                      const float *row, const uint8_t *data) {
+  uint64_t N = (uint64_t)item->recipe.N, K = (uint64_t)item->recipe.K, R = HONE_TILE_ROWS;
+  uint64_t G = hone_padded(K) / 64, row_bytes = hone_packed_row_bytes(item->format.storage);
+  const uint8_t *plane = data + hone_packed_scale_offset(item->format, N, K);
+  uint8_t codes[192];
+  uint16_t scales[64];
+  assert_true(hone_quantizer_row(q, row, codes, scales));
+  for (uint64_t k = 0; k < hone_padded(K); k++) {
+    uint64_t at = (n / R * G + k / 64) * R + n % R;
+    assert_int_equal(code_at(item->format.storage, data + at * row_bytes, k % 64), codes[k]);
+  }
+  uint64_t count = (uint64_t)q->scale_count * q->planes;
+  for (uint64_t i = 0; i < count; i++) {
+    uint64_t at = (n / R * count + i) * R + n % R;
+    bool is_byte = hone_format_info(item->format.storage)->scale != HONE_SCALE_F16;
+    assert_int_equal(is_byte ? plane[at] : u16_at(plane, at), scales[i]);
+  }
+}
+
+static void check_quantized(const hone_pack_item_t *item, const uint8_t *data) {
+  uint64_t N = (uint64_t)item->recipe.N, K = (uint64_t)item->recipe.K, Kp = hone_padded(K);
+  float importance[192], row[192], largest = 0;
+  hone_quantizer_t q;
+  hone_importance_fill(NULL, K, importance);
+  hone_quantizer_init(&q, item->format, K, importance);
+  for (uint64_t n = 0; n < N; n++)
+    for (uint64_t k = 0; k < K; k++)
+      largest = fmaxf(largest, fabsf(wanted(&item->recipe, (int64_t)n, (int64_t)k)));
+  if (item->format.storage == HONE_NVFP4) {
+    const uint8_t *parameters = data + hone_packed_parameter_offset(item->format, N, K);
+    hone_quantizer_set_factor(&q, largest);
+    assert_memory_equal(parameters + HONE_PACKED_FACTOR, &q.factor, sizeof q.factor);
+  }
+  if (item->format.storage == HONE_NF4X) {  // the levels are the packer's; they ascend
+    const uint8_t *parameters = data + hone_packed_parameter_offset(item->format, N, K);
+    hone_quantizer_set_levels(&q, (const int8_t *)parameters + HONE_PACKED_LEVELS);
+    for (int i = 0; i < 15; i++) assert_true(q.learned[i] < q.learned[i + 1]);
+  }
   for (uint64_t n = 0; n < hone_padded(N); n++) {
-    for (uint64_t g = 0; g < G; g++) {
-      float values[64];
-      int8_t q8[64];
-      uint8_t nf4[32];
-      uint16_t scale;
-      uint64_t at = (n / R * G + g) * R + n % R;
-      for (int j = 0; j < 64; j++)
-        values[j] = wanted(&item->recipe, (int64_t)n, (int64_t)(g * 64) + j);
-      if (item->storage == HONE_Q8) {
-        assert_true(hone_quantize_q8(values, 1, q8, 64, &scale, 1));
-        assert_memory_equal(data + at * 64, q8, 64);
-      } else {
-        assert_true(hone_quantize_nf4(values, 1, nf4, 32, &scale, 1));
-        assert_memory_equal(data + at * 32, nf4, 32);
-      }
-      assert_int_equal(u16_at(scales, at), scale);
-    }
+    for (uint64_t k = 0; k < Kp; k++) row[k] = wanted(&item->recipe, (int64_t)n, (int64_t)k);
+    check_row(item, &q, n, row, data);
   }
 }
 
 static void check_vector(const hone_pack_item_t *item, const uint8_t *data) {
-  assert_int_equal(item->storage, HONE_F32);
+  assert_int_equal(item->format.storage, HONE_F32);
   assert_int_equal(item->bytes, 192 * 4);
   for (int64_t i = 0; i < 192; i++) {
     float got;
@@ -207,8 +245,8 @@ static void bytes_follow_the_layout(void **state) {
     assert_true(hone_hash64(data + item->offset, item->bytes) == hashes[i]);
     if (item->recipe.K == 1)
       check_vector(item, data + item->offset);
-    else if (item->storage == HONE_Q8 || item->storage == HONE_NF4)
-      check_grouped(item, data + item->offset);
+    else if (hone_format_is_quantized(item->format.storage))
+      check_quantized(item, data + item->offset);
     else
       check_plain(item, data + item->offset);
   }
@@ -235,15 +273,16 @@ static void threads_and_chunks_change_nothing(void **state) {
   free(first);
 }
 
-static void check_error(ir_recipe_t recipe, hone_storage_t storage, void *source, const char *a,
+static void check_error(ir_recipe_t recipe, hone_format_t format, void *source, const char *a,
                         const char *b) {
   for (int64_t threads = 1; threads < 5; threads++) {
     set_t set = {0};
     uint64_t hashes[ITEM_LIMIT];
     hone_status_t status = {0};
-    add(&set, (ir_recipe_t){"square", {"square"}, 1, IR_SINGLE, {0}, 128, 128}, HONE_F32);
-    add(&set, recipe, storage);
-    add(&set, recipe, storage);
+    add(&set, (ir_recipe_t){"square", {"square"}, 1, IR_SINGLE, {0}, 128, 128},
+        (hone_format_t){HONE_F32, 0});
+    add(&set, recipe, format);
+    add(&set, recipe, format);
     assert_null(pack(&set, threads, 300, source, hashes, &status));
     assert_int_not_equal(status.code, HONE_OK);
     assert_contains(status.message, a);
@@ -254,18 +293,19 @@ static void check_error(ir_recipe_t recipe, hone_storage_t storage, void *source
 static void errors_name_tensor_and_row(void **state) {
   (void)state;
   int64_t nan_row = 90;
+  const hone_format_t f16 = {HONE_F16, 0}, nf4 = {HONE_NF4, 64}, q8 = {HONE_Q8, 64};
   const ir_recipe_t large = {"big", {"large"}, 1, IR_SINGLE, {0}, 96, 64};
-  check_error(large, HONE_F16, NULL, "large", "row 77");
-  check_error(large, HONE_NF4, NULL, "large", "row 77");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, &nan_row,
+  check_error(large, f16, NULL, "large", "row 77");
+  check_error(large, nf4, NULL, "large", "row 77");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, q8, &nan_row,
               "square", "row 90");
-  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, HONE_Q8, NULL,
+  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, q8, NULL,
               "recipe r", "nothing");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, HONE_Q8, NULL, "170",
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, q8, NULL, "170",
               "172");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, HONE_Q8, NULL, "ragged",
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, q8, NULL, "ragged",
               "63");
-  check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, HONE_Q8, NULL,
+  check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, q8, NULL,
               "gate", "short");
 }
 
@@ -275,10 +315,10 @@ static void impossible_sizes_are_refused(void **state) {
       {0, 4}, {4, 0}, {-1, 4}, {INT64_MAX, 4}, {UINT32_MAX - 64ll, UINT32_MAX - 64ll}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     ir_recipe_t recipe = {.name = "huge", .N = sizes[i][0], .K = sizes[i][1]};
-    hone_storage_t storage;
+    hone_format_t format;
     uint64_t bytes;
     hone_status_t status = {0};
-    assert_false(hone_pack_measure(&recipe, &storage, &bytes, &status));
+    assert_false(hone_pack_measure(&recipe, &format, &bytes, &status));
     assert_contains(status.message, "huge");
   }
 }

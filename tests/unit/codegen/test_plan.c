@@ -112,7 +112,7 @@ static void the_blob_says_what_the_draft_says(void **state) {
     assert_string_equal(hone_plan_string(plan, tensor->name), item->recipe.name);
     assert_int_equal(tensor->offset, end);  // no holes
     assert_int_equal(tensor->N, item->recipe.N);
-    assert_int_equal(tensor->storage, item->storage);
+    assert_int_equal(tensor->storage, item->format.storage);
     end += tensor->bytes;
   }
   assert_int_equal(end, plan->weight_bytes);
