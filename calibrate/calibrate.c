@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "calibrate/calibrate_internal.h"
-#include "quant/curvature.h"
 
 enum {
   DEFAULT_TOKENS = 16384,
@@ -20,9 +19,16 @@ static const uint64_t DEFAULT_MEMORY = 512ull << 20;
 // One linear of the reference and what entered it.
 typedef struct tap {
   uint32_t block;
+  ir_recipe_t recipe;  // of the reference
   hone_moments_t moments;
+  float *rows[2];  // (context, K) of the window under way: original, quantized
+  uint32_t count[2];
+  bool is_added;  // its output is added to the stream that enters the block
   bool is_done;
 } tap_t;
+
+// Which of the two models walks: the original, or the one whose earlier blocks are quantized.
+typedef enum walker { ORIGINAL, QUANTIZED } walker_t;
 
 typedef struct calibrator {
   hone_reference_t reference;
@@ -30,66 +36,141 @@ typedef struct calibrator {
   hone_map_t *by_tensor;  // reference's tensor name -> tap_t *
   hone_map_t *by_source;  // checkpoint's tensor name -> tap_t *
   int32_t *ids;           // (windows, context)
-  float *stream;          // (windows * context, width): what enters the next block
+  float *stream[2];       // per walker (windows * context, width): what enters the next block
+  float *scratch;         // (context, width)
+  float *gap;             // (context, width) original's stream less the quantized one's
   uint32_t windows, context, block_count;
   uint32_t next_block;  // all blocks before it are done
   bool keep_all;        // second moments of all blocks, not of the latest one only
-  bool want_second;
+  bool follows;         // calibrates on inputs of the quantized model, too
   bool progress;
-  hone_status_t *status;  // of a tap that failed
+  // of the walk under way
+  walker_t walker;
+  bool is_tapping, want_second;
+  hone_status_t *status;
   bool failed;
 } calibrator_t;
+
+static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
+  bool both = c->follows && c->want_second;
+  uint32_t N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0;
+  if (!hone_moments_init(&tap->moments, K, N, c->want_second, both, c->status)) return false;
+  for (int w = 0; w < 2; w++) {
+    if (w == QUANTIZED && !both) continue;
+    tap->rows[w] = malloc((size_t)c->context * K * sizeof(float));
+    if (!tap->rows[w])
+      return hone_fail(c->status, HONE_EXHAUSTED, "no memory for %u rows of inputs", c->context);
+  }
+  return true;
+}
 
 static void on_tap(void *user, const char *tensor, const float *rows, size_t stride, uint32_t M,
                    uint32_t K) {
   calibrator_t *c = user;
   tap_t *tap = hone_map_get(c->by_tensor, tensor);
-  if (!tap || tap->is_done || c->failed) return;
-  if (tap->moments.K == 0 && !hone_moments_init(&tap->moments, K, c->want_second, c->status)) {
+  if (!c->is_tapping || !tap || tap->is_done || c->failed) return;
+  if (tap->moments.K == 0 && !begin_tap(c, tap, K)) {
     c->failed = true;
     return;
   }
-  hone_moments_add(&tap->moments, rows, stride, M);
+  for (uint32_t m = 0; m < M; m++)
+    memcpy(tap->rows[c->walker] + (size_t)tap->count[c->walker]++ * K, rows + (size_t)m * stride,
+           K * sizeof(float));
 }
 
+// Runs one window through a block: in (context, width), out likewise (may be the same).
 static bool walk_window(calibrator_t *c, const hone_walk_block_t *block, uint32_t window,
-                        hone_status_t *status) {
+                        const float *in, float *out, hone_status_t *status) {
   uint32_t batch = hone_walk_batch(c->reference.session, block),
            width = hone_walk_width(c->reference.session);
+  if (in != out) memcpy(out, in, (size_t)c->context * width * sizeof *out);
   for (uint32_t at = 0; at < c->context; at += batch) {
     uint32_t M = c->context - at < batch ? c->context - at : batch;
-    size_t row = (size_t)window * c->context + at;
-    if (!hone_walk_run(c->reference.session, block, at, M, c->ids + row, c->stream + row * width,
-                       on_tap, c, status) ||
+    if (!hone_walk_run(c->reference.session, block, at, M,
+                       c->ids + (size_t)window * c->context + at, out + (size_t)at * width, on_tap,
+                       c, status) ||
         c->failed)
       return false;
   }
   return true;
 }
 
+// Adds the window's rows to the moments of the block's taps.
+static void add_window(calibrator_t *c, uint32_t block) {
+  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
+    tap_t *tap = hone_map_value(c->by_tensor, i);
+    if (tap->block != block || tap->is_done || tap->count[ORIGINAL] == 0) continue;
+    bool both = tap->rows[QUANTIZED] != NULL;
+    hone_moments_add(&tap->moments, tap->rows[both ? QUANTIZED : ORIGINAL], tap->rows[ORIGINAL],
+                     c->gap, tap->count[ORIGINAL]);
+    tap->count[ORIGINAL] = tap->count[QUANTIZED] = 0;
+  }
+}
+
 static void finish_block(calibrator_t *c, uint32_t index) {
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
+    for (int w = 0; w < 2; w++) {
+      free(tap->rows[w]);
+      tap->rows[w] = NULL;
+    }
     if (tap->block == index && tap->moments.K) {
       hone_moments_finish(&tap->moments);
       tap->is_done = true;
-    } else if (tap->is_done && !c->keep_all) {
+    } else if (tap->is_done && (!c->keep_all || c->follows)) {
       hone_moments_drop_second(&tap->moments);
     }
   }
 }
 
+static float *stream_of(const calibrator_t *c, walker_t walker, uint32_t window) {
+  size_t width = hone_walk_width(c->reference.session);
+  return c->stream[walker] + (size_t)window * c->context * width;
+}
+
+// The quantized model follows through the block before: its tensors have been replaced by now.
+static bool follow(calibrator_t *c, hone_status_t *status) {
+  hone_walk_block_t block;
+  size_t bytes = (size_t)c->context * hone_walk_width(c->reference.session) * sizeof(float);
+  if (c->next_block == 0 || !hone_walk_at(c->reference.session, c->next_block - 1, &block))
+    return true;
+  c->is_tapping = false;
+  c->walker = QUANTIZED;
+  for (uint32_t window = 0; window < c->windows; window++) {
+    float *stream = stream_of(c, QUANTIZED, window);
+    if (block.is_first)  // embeddings are hardly touched by quantization: both begin equal
+      memcpy(stream, stream_of(c, ORIGINAL, window), bytes);
+    else if (!walk_window(c, &block, window, stream, stream, status))
+      return false;
+  }
+  hone_walk_release(c->reference.session);
+  return true;
+}
+
 static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
+  bool both = c->follows && c->want_second;
+  c->status = status;
+  c->failed = false;
+  if (both && !follow(c, status)) return false;
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
   hone_progress_t *progress = hone_progress_create("calibrating", c->windows, false, c->progress);
-  c->status = status;
-  c->failed = false;
   bool ok = true;
+  c->is_tapping = true;
   for (uint32_t window = 0; window < c->windows && ok; window++) {
-    ok = walk_window(c, &block, window, status);
+    float *stream = stream_of(c, ORIGINAL, window);
+    if (both && !block.is_first) {
+      const float *other = stream_of(c, QUANTIZED, window);
+      for (size_t i = 0; i < c->context * (size_t)hone_walk_width(c->reference.session); i++)
+        c->gap[i] = stream[i] - other[i];
+      c->walker = QUANTIZED;
+      ok = walk_window(c, &block, window, other, c->scratch, status);
+    }
+    c->walker = ORIGINAL;
+    ok = ok && walk_window(c, &block, window, stream, stream, status);
+    if (ok) add_window(c, c->next_block);
     hone_progress_add(progress, 1, name);
   }
   hone_progress_destroy(progress);
@@ -99,22 +180,23 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   return true;
 }
 
+static void start_over(calibrator_t *c) {
+  c->next_block = 0;
+  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
+    tap_t *tap = hone_map_value(c->by_tensor, i);
+    hone_moments_deinit(&tap->moments);
+    tap->is_done = false;
+  }
+}
+
 // The tap of a source with its statistics there; a null tap if nothing enters it (embeddings).
 static bool require(calibrator_t *c, const char *source, bool second, tap_t **out_tap,
                     hone_status_t *status) {
   tap_t *tap = hone_map_get(c->by_source, source);
   *out_tap = tap;
   if (!tap) return true;
-  if (tap->is_done && second && !tap->moments.second) {  // passed already: start over
-    c->next_block = 0;
-    for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
-      tap_t *old = hone_map_value(c->by_tensor, i);
-      if (old->moments.second) continue;
-      hone_moments_deinit(&old->moments);
-      old->is_done = false;
-    }
-  }
-  c->want_second = second || c->keep_all;
+  if (tap->is_done && second && !tap->moments.second) start_over(c);  // passed already
+  c->want_second = second || (c->keep_all && !c->follows);
   while (!tap->is_done && c->next_block < c->block_count)
     if (!walk_block(c, status)) return false;
   if (tap->is_done) return true;
@@ -130,29 +212,55 @@ static bool get_mean_squares(void *self, const char *source, const float **out,
   return true;
 }
 
-static bool get_moments(void *self, const char *source, uint64_t K, float **out,
+static bool copy_matrix(const float *from, uint64_t N, uint64_t K, const char *source, float **out,
+                        hone_status_t *status) {
+  size_t bytes = (size_t)N * K * sizeof(float);
+  if (!from) return true;
+  *out = malloc(bytes);
+  if (!*out)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %s", source);
+  memcpy(*out, from, bytes);
+  return true;
+}
+
+static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
                         hone_status_t *status) {
   tap_t *tap;
-  *out = NULL;
+  *out = (hone_moment_set_t){0};
   if (!require(self, source, true, &tap, status)) return false;
   if (!tap) return true;
   if (tap->moments.K != K)
     return hone_fail(status, HONE_INTERNAL, "%s has %llu inputs, calibration saw %u", source,
                      (unsigned long long)K, tap->moments.K);
-  size_t bytes = (size_t)K * K * sizeof(float);
-  *out = malloc(bytes);
-  if (!*out)
-    return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %s", source);
-  memcpy(*out, tap->moments.second, bytes);
-  return true;
+  const hone_moments_t *m = &tap->moments;
+  bool ok = copy_matrix(m->second, K, K, source, &out->second, status) &&
+            copy_matrix(m->cross, K, K, source, &out->cross, status) &&
+            copy_matrix(m->residual, m->N, K, source, &out->residual, status);
+  if (ok) return true;
+  free(out->second);
+  free(out->cross);
+  free(out->residual);
+  *out = (hone_moment_set_t){0};
+  return false;
+}
+
+static void replace_row(void *self, const char *source, int64_t row, const float *values) {
+  calibrator_t *c = self;
+  tap_t *tap = hone_map_get(c->by_source, source);
+  if (!c->follows || !tap) return;
+  for (size_t s = 0; s < tap->recipe.source_count; s++)
+    if (!strcmp(tap->recipe.sources[s], source))
+      (void)hone_reference_write(&c->reference, &tap->recipe, s, row, values);
 }
 
 static void close_calibrator(void *self) {
   calibrator_t *c = self;
-  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++)
-    hone_moments_deinit(&((tap_t *)hone_map_value(c->by_tensor, i))->moments);
+  start_over(c);
   free(c->ids);
-  free(c->stream);
+  free(c->stream[ORIGINAL]);
+  free(c->stream[QUANTIZED]);
+  free(c->scratch);
+  free(c->gap);
   hone_reference_close(&c->reference);
 }
 
@@ -185,6 +293,9 @@ static uint64_t make_taps(calibrator_t *c) {
     if (block == 0) block = c->block_count - 1;
     tap_t *tap = HONE_NEW(c->arena, tap_t);
     tap->block = block;
+    tap->recipe = recipe;
+    const char *last = hone_walk_last(c->reference.session, block);
+    tap->is_added = block + 1 < c->block_count && last && !strcmp(last, recipe.name);
     bytes += (uint64_t)recipe.K * (uint64_t)recipe.K * sizeof(float);
     hone_map_put(c->by_tensor, recipe.name, tap);
     for (size_t s = 0; s < recipe.source_count; s++)
@@ -232,8 +343,12 @@ static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, 
   size_t stride = c->windows > 1 ? (count - c->context) / (c->windows - 1) : 0;
   size_t rows = (size_t)c->windows * c->context;
   c->ids = malloc(rows * sizeof *c->ids);
-  c->stream = malloc(rows * hone_walk_width(c->reference.session) * sizeof *c->stream);
-  bool ok = c->ids && c->stream;
+  size_t width = hone_walk_width(c->reference.session);
+  c->stream[ORIGINAL] = malloc(rows * width * sizeof(float));
+  c->stream[QUANTIZED] = malloc((c->follows ? rows : 1) * width * sizeof(float));
+  c->scratch = malloc(c->context * width * sizeof(float));
+  c->gap = malloc(c->context * width * sizeof(float));
+  bool ok = c->ids && c->stream[ORIGINAL] && c->stream[QUANTIZED] && c->scratch && c->gap;
   for (uint32_t w = 0; w < c->windows && ok; w++) {
     int32_t *window = c->ids + (size_t)w * c->context;
     memcpy(window, ids + w * stride, c->context * sizeof *window);
@@ -267,7 +382,10 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->by_tensor = hone_map_create(c->arena);
   c->by_source = hone_map_create(c->arena);
   c->progress = compile->options.progress;
+  const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
+  c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
   compile->statistics = (hone_statistics_t){
-      .self = c, .mean_squares = get_mean_squares, .moments = get_moments, .close = close_calibrator};
+      .self = c, .mean_squares = get_mean_squares, .moments = get_moments,
+      .replace = replace_row, .close = close_calibrator};
   return open_calibrator(compile, c, status);
 }

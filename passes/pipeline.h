@@ -20,6 +20,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *dump;            // "PHASE:DIR" or "all:DIR", or NULL
   const char *calibrate;         // text to calibrate with, or NULL
   int64_t calibration_tokens, calibration_context, calibration_memory;  // 0: defaults; memory in MiB
+  const char *calibration_inputs;  // "original", "quantized" (default)
   const char *solver;          // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
   int64_t sweeps;              // of coordinate descent after gptq
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
@@ -28,6 +29,16 @@ typedef struct hone_compile_options {  // strings are borrowed
   bool progress;               // bars on stderr
 } hone_compile_options_t;
 
+// Second moments of a linear's inputs x. All are made by malloc, the caller's, or NULL. `cross` and
+// `residual` are there when x are the inputs that the model as quantized so far makes; y is what the
+// original model has there instead.
+typedef struct hone_moment_set {
+  float *second;    // (K, K) mean of x x^T
+  float *cross;     // (K, K) mean of y x^T
+  float *residual;  // (N, K) mean of (r - r') x^T, r and r' the stream that the linear's output is
+                    // added to in the original and in the quantized model; NULL: it is not added
+} hone_moment_set_t;
+
 // What calibration knows about the inputs of the linears, by the checkpoint's tensor names.
 // Thread rule: one call at a time.
 typedef struct hone_statistics {
@@ -35,9 +46,11 @@ typedef struct hone_statistics {
   // *out: mean squares (K) of the inputs that meet the tensor's columns, borrowed; NULL: nothing
   // enters it.
   bool (*mean_squares)(void *self, const char *source, const float **out, hone_status_t *status);
-  // *out: mean of x x^T (K, K), by malloc, the caller's; NULL as above. Tensors are best asked for
-  // in the model's order.
-  bool (*moments)(void *self, const char *source, uint64_t K, float **out, hone_status_t *status);
+  // All NULL if nothing enters it. Tensors are best asked for in the model's order.
+  bool (*moments)(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
+                  hone_status_t *status);
+  // Tells what has become of a row (K) of a tensor. Thread-safe for different rows.
+  void (*replace)(void *self, const char *source, int64_t row, const float *values);
   void (*close)(void *self);
 } hone_statistics_t;
 

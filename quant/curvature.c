@@ -70,6 +70,7 @@ static bool damp(hone_curvature_t *c, double damping, hone_status_t *status) {
   if (mean == 0) mean = 1;
   float add = (float)(mean * (damping > 0 ? damping : 0.01));
   for (uint64_t k = 0; k < c->K; k++) c->H[k * c->K + k] += add;
+  c->damping = add;
   return true;
 }
 
@@ -94,6 +95,33 @@ void hone_curvature_deinit(hone_curvature_t *curvature) {
   free(curvature->U);
   free(curvature->order);
   *curvature = (hone_curvature_t){0};
+}
+
+bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross,
+                            float *residual, int64_t N, hone_status_t *status) {
+  uint64_t K = curvature->K;
+  int n = (int)K, rows = (int)N, info = 0;
+  float *factor = malloc(K * K * sizeof *factor);
+  if (!factor) return hone_fail(status, HONE_EXHAUSTED, "no memory to correct %d inputs", n);
+  memcpy(factor, curvature->H, K * K * sizeof *factor);
+  for (uint64_t k = 0; k < K; k++) cross[k * K + k] += curvature->damping;
+  // Row-major C is LAPACK's C^T, and H^-1 C^T = (C H^-1)^T: solving its columns solves C's rows.
+  LAPACK_spotrf("U", &n, factor, &n, &info);
+  if (info == 0) LAPACK_spotrs("U", &n, &n, factor, &n, cross, &n, &info);
+  if (info == 0 && residual)
+    LAPACK_spotrs("U", &n, &rows, factor, &n, residual, &n, &info);
+  free(factor);
+  return info == 0 || hone_fail(status, HONE_INVALID,
+                                "the inputs' second moments are not positive definite (column %d)",
+                                info);
+}
+
+void hone_curvature_apply(const float *M, uint64_t K, uint64_t Kp, const float *values,
+                          int64_t count, float *out) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f, values,
+              (int)Kp, M, (int)K, 0.0f, out, (int)Kp);
+  for (int64_t r = 0; r < count; r++)
+    memset(out + (uint64_t)r * Kp + K, 0, (Kp - K) * sizeof *out);
 }
 
 static bool allocate(hone_rows_work_t *work, uint64_t count, uint64_t K, uint64_t scales) {

@@ -84,7 +84,7 @@ static bool open_model(hone_model_t *model, const hone_model_options_t *options,
     return hone_fail(status, HONE_NOT_FOUND,
                      "the model's image lies in no file; set path to the file with its weights");
   }
-  if (!hone_weights_open(model, path, options->is_trusted, status)) return false;
+  if (!hone_weights_open(model, path, options, status)) return false;
   if (model->image->tokenizer_bytes == 0) return true;
   if (!hone_tokenizer_create(model->image->tokenizer, model->image->tokenizer_bytes,
                              &model->tokenizer, status)) {

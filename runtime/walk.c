@@ -67,6 +67,14 @@ static const hone_tensor_t *linear_tensor(const hone_plan_t *plan, uint32_t inde
   return NULL;
 }
 
+const char *hone_walk_last(const hone_session_t *session, uint32_t index) {
+  const hone_plan_t *plan = session->model->plan;
+  hone_walk_block_t block;
+  if (!hone_walk_at(session, index, &block)) return NULL;
+  const hone_tensor_t *tensor = linear_tensor(plan, block.end - 1);
+  return tensor ? hone_plan_string(plan, tensor->name) : NULL;
+}
+
 static bool call_tap(hone_session_t *session, uint32_t index, uint32_t M, hone_walk_tap_fn *tap,
                      void *user, hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
@@ -128,4 +136,17 @@ bool hone_walk_run(hone_session_t *session, const hone_walk_block_t *block, uint
 void hone_walk_release(hone_session_t *session) {
   const hone_model_t *model = session->model;
   (void)madvise(model->mapping, model->mapping_bytes, MADV_DONTNEED);
+}
+
+bool hone_walk_tensor(hone_session_t *session, const char *name, hone_tensor_t *out_tensor,
+                      uint8_t **out_bytes) {
+  const hone_plan_t *plan = session->model->plan;
+  for (uint32_t i = 0; i < plan->tensor_count; i++) {
+    const hone_tensor_t *tensor = &hone_plan_tensors(plan)[i];
+    if (strcmp(hone_plan_string(plan, tensor->name), name)) continue;
+    *out_tensor = *tensor;
+    *out_bytes = (uint8_t *)(uintptr_t)session->model->weights + tensor->offset;
+    return true;
+  }
+  return false;
 }

@@ -5,6 +5,7 @@
 #ifndef HONE_RUNTIME_WALK_H
 #define HONE_RUNTIME_WALK_H
 
+#include "base/artefact.h"
 #include "hone/hone.h"
 
 typedef struct hone_walk_block {
@@ -17,6 +18,8 @@ typedef struct hone_walk_block {
 // The blocks in order: the embedding first, the head last.
 uint32_t hone_walk_count(const hone_session_t *session);
 bool hone_walk_at(const hone_session_t *session, uint32_t index, hone_walk_block_t *out_block);
+// The weight of the block's last launch, whose output is added to the stream; NULL: it is no linear.
+const char *hone_walk_last(const hone_session_t *session, uint32_t index);
 uint32_t hone_walk_batch(const hone_session_t *session, const hone_walk_block_t *block);  // most rows
 uint32_t hone_walk_width(const hone_session_t *session);  // columns of the stream
 
@@ -33,7 +36,12 @@ HONE_MUST_CHECK bool hone_walk_run(hone_session_t *session, const hone_walk_bloc
                                    uint32_t position, uint32_t M, const int32_t *ids, float *stream,
                                    hone_walk_tap_fn *tap, void *user, hone_status_t *status);
 
-// Gives the memory of weights read so far back to the system; they are read again when needed.
+// The packed bytes of a tensor of a model opened with is_private, to be changed before a block is
+// run; false: no such tensor.
+bool hone_walk_tensor(hone_session_t *session, const char *name, hone_tensor_t *out_tensor,
+                      uint8_t **out_bytes);
+
+// Undoes all changes to weights, and gives the memory of weights read so far back to the system; they are read again when needed.
 void hone_walk_release(hone_session_t *session);
 
 #endif

@@ -84,7 +84,8 @@ static bool read_at(int fd, const char *path, uint64_t offset, void *out, uint64
 }
 
 static bool map_weights(hone_model_t *model, int fd, const char *path,
-                        const hone_elf_section_t *section, hone_status_t *status) {
+                        const hone_elf_section_t *section, bool is_private,
+                        hone_status_t *status) {
   if (section->bytes != model->plan->weight_bytes) {
     return hone_fail(status, HONE_INVALID,
                      "%s: %s has %llu bytes, the plan wants %llu: not the file of this model", path,
@@ -100,7 +101,9 @@ static bool map_weights(hone_model_t *model, int fd, const char *path,
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), skip = section->offset % page;
   model->mapping_bytes = section->bytes + skip;
   void *pages =
-      mmap(NULL, model->mapping_bytes, PROT_READ, MAP_SHARED, fd, (off_t)(section->offset - skip));
+      mmap(NULL, model->mapping_bytes, is_private ? PROT_READ | PROT_WRITE : PROT_READ,
+           is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd,
+           (off_t)(section->offset - skip));
   if (pages == MAP_FAILED) {
     return hone_fail(status, errno == ENOMEM ? HONE_EXHAUSTED : HONE_IO,
                      "%s: cannot map %llu bytes of weights: %s", path,
@@ -213,7 +216,7 @@ static void name_file(const char *path, char *out_name, size_t limit) {
   }
 }
 
-bool hone_weights_open(hone_model_t *model, const char *file, bool is_trusted,
+bool hone_weights_open(hone_model_t *model, const char *file, const hone_model_options_t *options,
                        hone_status_t *status) {
   enum { WEIGHTS, CHECKS, MANIFEST, COUNT };
   static const char *const names[COUNT] = {HONE_SECTION_WEIGHTS, HONE_SECTION_CHECKS,
@@ -232,8 +235,8 @@ bool hone_weights_open(hone_model_t *model, const char *file, bool is_trusted,
     ok = hone_fail(status, HONE_INVALID, "%s: no section %s: not made by hone, or it was removed",
                    path, names[i]);
   }
-  ok = ok && map_weights(model, fd, path, &sections[WEIGHTS], status) &&
-       (is_trusted || check_checks(model, fd, path, &sections[CHECKS], status)) &&
+  ok = ok && map_weights(model, fd, path, &sections[WEIGHTS], options->is_private, status) &&
+       (options->is_trusted || check_checks(model, fd, path, &sections[CHECKS], status)) &&
        read_manifest(model, fd, path, &sections[MANIFEST], status);
   close(fd);
   return ok;

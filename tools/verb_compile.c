@@ -46,6 +46,10 @@ static const hone_option_t options[] = {
     {HONE_OPTION_INT, "--calibration-memory", NULL, "MIB", FIELD(compile.calibration_memory),
      .low = 1, .high = 1 << 20,
      .help = "keep the statistics of the whole model if they need no more; default: 512"},
+    {HONE_OPTION_CHOICE, "--calibration-inputs", NULL, "OF", FIELD(compile.calibration_inputs),
+     "original|quantized",
+     .help = "whose inputs each block is fitted to: those that the blocks before it make as "
+             "quantized (default), or the original model's"},
     {HONE_OPTION_CHOICE, "--solver", NULL, "NAME", FIELD(compile.solver), "scales|descent|gptq",
      .help = "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
     {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,

@@ -67,20 +67,26 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   uint64_t K = (uint64_t)rows->K;
   const float *squares = NULL;
   if (!statistics) return true;
-  float *moments = NULL;
+  hone_moment_set_t moments = {0};
   if (solver->method != HONE_SOLVE_SCALES &&
       !statistics->moments(statistics->self, source, K, &moments, status))
     return false;
+  encoder->correction = moments.cross;
+  encoder->addition = moments.residual;
   if (!statistics->mean_squares(statistics->self, source, &squares, status)) {
-    free(moments);
+    free(moments.second);
     return false;
   }
   hone_importance_fill(squares, K, encoder->importance);
-  if (!moments) return true;
+  if (!moments.second) return true;
   hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
   encoder->sweeps = solver->sweeps;
+  encoder->statistics = statistics;
+  encoder->rows = rows;
   hone_curvature_set_threads(solver->threads);
-  bool ok = hone_curvature_init(&encoder->curvature, moments, K, &options, status);
+  bool ok = hone_curvature_init(&encoder->curvature, moments.second, K, &options, status);
+  ok = ok && (!moments.cross || hone_curvature_correct(&encoder->curvature, moments.cross,
+                                                       moments.residual, rows->N, status));
   hone_curvature_set_threads(1);
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
@@ -128,6 +134,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
+  free(encoder->correction);
+  free(encoder->addition);
   hone_curvature_deinit(&encoder->curvature);
   *encoder = (hone_encoder_t){0};
 }
@@ -145,22 +153,48 @@ static void measure(const hone_quantizer_t *q, const float *row, const uint8_t *
   error->noise += noise;
 }
 
-int64_t hone_encoder_rows(const hone_encoder_t *encoder, const float *values, int64_t count,
-                          uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
+// Solves for the rows as the calibration wants them: corrected for what the layers before did.
+static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *values, int64_t count,
+                     uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
+  const hone_quantizer_t *q = &encoder->quantizer;
+  if (!encoder->correction)
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
+                               &error->output);
+  float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
+  if (!corrected) return -2;
+  hone_curvature_apply(encoder->correction, q->K, q->Kp, values, count, corrected);
+  for (int64_t i = 0; i < count && encoder->addition && first + i < encoder->rows->N; i++)
+    for (uint64_t k = 0; k < q->K; k++)
+      corrected[(uint64_t)i * q->Kp + k] += encoder->addition[(uint64_t)(first + i) * q->K + k];
+  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count, codes,
+                                    scales, &error->output);
+  free(corrected);
+  return bad;
+}
+
+static void tell(const hone_encoder_t *encoder, int64_t row, const float *decoded) {
+  const char *source;
+  int64_t source_row;
+  if (!encoder->statistics || row >= encoder->rows->N) return;
+  hone_rows_source(encoder->rows, row, &source, &source_row);
+  encoder->statistics->replace(encoder->statistics->self, source, source_row, decoded);
+}
+
+int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const float *values,
+                          int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   size_t per_row = (size_t)q->scale_count * q->planes;
   float *decoded = malloc(q->Kp * sizeof *decoded);
   bool is_calibrated = encoder->curvature.H != NULL;
   int64_t bad = decoded ? -1 : -2;
-  if (is_calibrated && bad == -1)
-    bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
-                              &error->output);
+  if (is_calibrated && bad == -1) bad = solve(encoder, first, values, count, codes, scales, error);
   for (int64_t i = 0; i < count && bad == -1; i++) {
     const float *row = values + (uint64_t)i * q->Kp;
     uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
     uint16_t *row_scales = scales + (size_t)i * per_row;
     if (!is_calibrated && !hone_quantizer_row(q, row, row_codes, row_scales)) bad = i;
     if (bad == -1) measure(q, row, row_codes, row_scales, decoded, error);
+    if (bad == -1 && is_calibrated) tell(encoder, first + i, decoded);
   }
   free(decoded);
   return bad;

@@ -11,7 +11,11 @@ typedef struct hone_encoder {
   hone_quantizer_t quantizer;
   float *importance;           // (Kp)
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
+  float *correction;           // (K, K) W is multiplied by before it is quantized, or NULL
+  float *addition;             // (N, K) then added to it, or NULL
   int sweeps;
+  const hone_rows_t *rows;              // borrowed
+  const hone_statistics_t *statistics;  // told about the rows, or NULL
 } hone_encoder_t;
 
 // How codes are found, given statistics of the inputs.
@@ -39,11 +43,11 @@ HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder, hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
 
-// values (count, Kp), pads zero -> codes (count, Kp), scales (count, scale_count * planes); adds to
+// values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count, scale_count * planes); adds to
 // *error. Returns -1, the first row whose scale overflows, or -2 without memory. The same bytes for
 // the same `count`.
-HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, const float *values,
-                                          int64_t count, uint8_t *codes, uint16_t *scales,
+HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
+                                          const float *values, int64_t count, uint8_t *codes, uint16_t *scales,
                                           hone_quant_error_t *error);
 // The 64 bytes of parameters (base/packed.h).
 void hone_encoder_parameters(const hone_encoder_t *encoder, uint8_t out[HONE_PACKED_PARAMETER_BYTES]);

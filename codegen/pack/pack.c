@@ -155,8 +155,8 @@ static int64_t pack_reals(worker_t *worker, hone_storage_t storage, uint64_t Kp,
   return -1;
 }
 
-static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t format, int64_t real,
-                       int64_t tiles, int64_t *out_bad, hone_status_t *status) {
+static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t format,
+                       int64_t first, int64_t tiles, int64_t *out_bad, hone_status_t *status) {
   const hone_encoder_t *encoder = &tensor->encoder;
   uint64_t K = (uint64_t)tensor->rows.K, Kp = hone_padded(K);
   uint64_t count = (uint64_t)tiles * HONE_TILE_ROWS;
@@ -166,9 +166,8 @@ static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t f
   if (!grow(&worker->codes, count * Kp) ||
       !grow(&worker->scales, count * per_row * sizeof(uint16_t)))
     return fail_memory(count, K, status);
-  *out_bad = hone_encoder_rows(encoder, worker->padded.data, (int64_t)count, worker->codes.data,
+  *out_bad = hone_encoder_rows(encoder, first, worker->padded.data, (int64_t)count, worker->codes.data,
                                worker->scales.data, &worker->error);
-  (void)real;
   for (uint64_t i = 0; i < count && *out_bad == -1; i++) {
     uint64_t t = i / HONE_TILE_ROWS;
     hone_layout_row(format, K, (int)(i % HONE_TILE_ROWS), (uint8_t *)worker->codes.data + i * Kp,
@@ -196,7 +195,7 @@ static bool pack_tiles(worker_t *worker, const tensor_t *tensor, const chunk_t *
   int64_t bad = -1;
   if (!hone_format_is_quantized(format.storage)) {
     bad = pack_reals(worker, format.storage, hone_padded(K), chunk->tile_count, code_bytes);
-  } else if (!pack_codes(worker, tensor, format, real, chunk->tile_count, &bad, status)) {
+  } else if (!pack_codes(worker, tensor, format, first, chunk->tile_count, &bad, status)) {
     return false;
   }
   if (bad == -1) return true;

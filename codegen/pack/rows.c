@@ -77,3 +77,16 @@ bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float
   }
   return true;
 }
+
+void hone_rows_source(const hone_rows_t *rows, int64_t row, const char **out_source,
+                      int64_t *out_row) {
+  size_t source = 0;
+  if (rows->recipe->combine == IR_INTERLEAVE) {
+    source = (size_t)(row & 1);
+    row /= 2;
+  } else {
+    while (row >= rows->source_rows[source]) row -= rows->source_rows[source++];
+  }
+  *out_source = rows->recipe->sources[source];
+  *out_row = row;
+}

@@ -26,6 +26,10 @@ HONE_MUST_CHECK bool hone_rows_open(const hone_tensor_reader_t *reader, void *so
 HONE_MUST_CHECK bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count,
                                     float *buffer, hone_status_t *status);
 
+// Where row `row` of the recipe comes from.
+void hone_rows_source(const hone_rows_t *rows, int64_t row, const char **out_source,
+                      int64_t *out_row);
+
 static inline const float *hone_rows_at(const hone_rows_t *rows, const float *buffer, int64_t count,
                                         int64_t i) {
   if (rows->recipe->combine == IR_INTERLEAVE) i = (i & 1) * (count / 2) + i / 2;

@@ -32,6 +32,7 @@ typedef struct hone_model_options {
   const char *path;  // file that holds the weights; NULL: the ELF file the image lies in
   const char *isa;   // "avx2", "avx512"; NULL: the best this CPU has
   bool is_trusted;   // skip the checksums of the weights: the caller has just written the file
+  bool is_private;   // map the weights so that this process may change its view of them
 } hone_model_options_t;
 
 // Maps the weights and verifies their checksums. Errors: torn or edited file, CPU below avx2.
