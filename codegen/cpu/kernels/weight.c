@@ -24,6 +24,37 @@ static weight_t layout(const hone_kernel_spec_t *spec) {
   return w;
 }
 
+static void open_integer(kernel_t *k, weight_t *w, ir_value_t levels) {
+  const hone_grid_t *grid = hone_grid_get(w->info->storage);
+  w->bias = weight_bias(k, w);
+  w->bytes = weight_table(k, w, levels);
+  if (grid) w->unit = (double)grid->unit;
+  if (w->info->grid == HONE_GRID_LEARNED) w->unit = 1.0 / 127.0;
+}
+
+static void open_real(kernel_t *k, weight_t *w, ir_value_t levels) {
+  static const float ternary[] = {-1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0};
+  ir_builder_t *b = k->b;
+  const hone_grid_t *grid = hone_grid_get(w->info->storage);
+  size_t lanes = (size_t)k->lanes;
+  if (w->info->storage == HONE_TERNARY) {
+    w->low = ir_floats(b, lanes, ternary);
+  } else if (grid) {
+    w->low = ir_floats(b, lanes, grid->level);
+    if (lanes < HONE_GRID_LEVELS) w->high = ir_floats(b, lanes, grid->level + lanes);
+  } else if (w->info->grid == HONE_GRID_LEARNED) {
+    ir_value_t *half[] = {&w->low, &w->high};
+    for (int h = 0; h < HONE_GRID_LEVELS / k->lanes; h++) {
+      ir_value_t at = ir_advance(b, levels, (int64_t)h * k->lanes);
+      ir_value_t codes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
+      ir_value_t words = ir_cast(b, extsi, k->words, codes);
+      ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
+      ir_value_t unit = ir_real(b, k->reals, 127.0);
+      *half[h] = ir_op(b, divf, reals, unit);
+    }
+  }
+}
+
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
@@ -37,27 +68,11 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
     ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_FACTOR);
     w.factor = ir_load(b, k->real, at, 0);
   }
-  const hone_grid_t *grid = hone_grid_get(w.info->storage);
   ir_value_t levels = ir_advance(b, pointer, parameters + HONE_PACKED_LEVELS);
-  if (integer) {
-    w.bias = weight_bias(k, &w);
-    w.bytes = weight_table(k, &w, levels);
-    if (grid) w.unit = (double)grid->unit;
-    if (w.info->grid == HONE_GRID_LEARNED) w.unit = 1.0 / 127.0;
-  } else if (grid) {
-    w.low = ir_floats(b, (size_t)k->lanes, grid->level);
-    if (k->lanes < 16) w.high = ir_floats(b, (size_t)k->lanes, grid->level + k->lanes);
-  } else if (w.info->grid == HONE_GRID_LEARNED) {
-    ir_value_t *half[] = {&w.low, &w.high};
-    for (int h = 0; h < HONE_GRID_LEVELS / k->lanes; h++) {
-      ir_value_t at = ir_advance(b, levels, (int64_t)h * k->lanes);
-      ir_value_t codes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
-      ir_value_t words = ir_cast(b, extsi, k->words, codes);
-      ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
-      ir_value_t unit = ir_real(b, k->reals, 127.0);
-      *half[h] = ir_op(b, divf, reals, unit);
-    }
-  }
+  if (integer)
+    open_integer(k, &w, levels);
+  else
+    open_real(k, &w, levels);
   return w;
 }
 

@@ -25,7 +25,7 @@ typedef struct weight {
   ir_value_t codes;      // pointer to the first code
   ir_value_t scales;     // pointer to the first scale
   ir_value_t factor;     // nvfp4: of all scales, f32
-  ir_value_t low, high;  // 16 levels as f32: the table, on narrow vectors its halves
+  ir_value_t low, high;  // levels as f32: 16 (on narrow vectors in halves), or 4 over and over
   ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
   // int8 codes come as code + bias, so that they are an unsigned factor; 0: they are signed.
   int bias;
@@ -50,7 +50,7 @@ typedef struct weight_row {                        // a row of a group
   ir_value_t codes;                                // pointer
   ir_value_t scale[SPLITS_LIMIT];                  // splats, part-major
   ir_value_t low[PARTS_LIMIT], high[PARTS_LIMIT];  // tables times scale
-  ir_value_t bytes[2];                             // codes of more than one plane of bits, as int8
+  ir_value_t bytes[2];                             // q6: the codes as int8
 } weight_row_t;
 weight_row_t weight_row(kernel_t *k, const weight_t *w, ir_value_t codes, const ir_value_t *scale);
 // Lanes [vector * lanes, ...) of the row as f32, scaled.
