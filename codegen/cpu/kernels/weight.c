@@ -116,18 +116,36 @@ static ir_scalar_t scale_type(const weight_t *w) {
   return w->info->scale == HONE_SCALE_F16 ? IR_F16 : IR_I8;
 }
 
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
-  int count = w->parts * w->planes * HONE_TILE_ROWS;
-  ir_value_t stored = ir_load(k->b, ir_vector(k->b, scale_type(w), count), at, 0);
-  return decode(k, w, stored, count);
+// With one part the four scales of a plane are repeated to a whole vector, by the load, so that
+// spreading one of them to all lanes stays within 16 bytes.
+int weight_scales_count(const kernel_t *k, const weight_t *w) {
+  return w->planes * (w->parts == 1 ? k->lanes : w->parts * HONE_TILE_ROWS);
 }
 
-int weight_scale_lane(const weight_t *w, int part, int plane, int row) {
-  return (part * w->planes + plane) * HONE_TILE_ROWS + row;
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
+  int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
+  ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), at, 0);
+  if (count > stored) {
+    int64_t lanes[SCALES_LIMIT];
+    for (int i = 0; i < count; i++) lanes[i] = i / k->lanes * HONE_TILE_ROWS + i % HONE_TILE_ROWS;
+    scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
+  }
+  return decode(k, w, scales, count);
+}
+
+ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
+                              int plane, int row) {
+  int64_t lanes[16];
+  for (int i = 0; i < k->lanes; i++) {
+    lanes[i] = w->parts == 1 ? plane * k->lanes + i / HONE_TILE_ROWS * HONE_TILE_ROWS + row
+                             : (part[i] * w->planes + plane) * HONE_TILE_ROWS + row;
+  }
+  return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
 }
 
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane) {
-  ir_value_t place = ir_advance(k->b, at, weight_scale_lane(w, part, plane, 0) * scale_bytes(w));
+  ir_value_t place =
+      ir_advance(k->b, at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
   ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), place, 0);
   ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
   return decode(k, w, spread, k->lanes);

@@ -9,6 +9,7 @@
 enum {
   PARTS_LIMIT = 4,   // scales of one plane in 64 codes: groups of 16
   SPLITS_LIMIT = 6,  // scales of all planes in 64 codes: bcq3 in groups of 32
+  SCALES_LIMIT = 48  // values of weight_scales
 };
 
 // A weight operand. "Group" is 64 columns here, as in packed.h's code plane; groups of the format
@@ -39,9 +40,12 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 // ---- scales
 // Pointer to the scales of a group; `tile` points at those of its tile.
 ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
-// The scales of a group for all rows of a tile, parts * planes * 4 f32.
+// The scales of a group for all rows of a tile, so many f32, in weight_scale_lanes' order.
 ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at);
-int weight_scale_lane(const weight_t *w, int part, int plane, int row);  // a scale's lane in those
+int weight_scales_count(const kernel_t *k, const weight_t *w);
+// A vector with the scale of part[i] in lane i.
+ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
+                              int plane, int row);
 // One scale, of lane 0 at `at`, as a splat.
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane);
 
