@@ -37,30 +37,47 @@ typedef struct group {
 } group_t;
 
 // ---- f32 rows
+static weight_row_t open_row(linear_t *l, const group_t *g, ir_value_t scales, int r) {
+  kernel_t *k = l->k;
+  const weight_t *w = &l->weight;
+  ir_value_t scale[SPLITS_LIMIT];
+  for (int i = 0; i < w->parts * w->planes; i++) {
+    int part[16];
+    for (int lane = 0; lane < k->lanes; lane++) part[lane] = i / w->planes;
+    scale[i] = weight_scale_lanes(k, w, scales, part, i % w->planes, r);
+  }
+  ir_value_t codes = ir_advance(k->b, g->codes, r * w->row_bytes);
+  return weight_row(k, w, codes, scale);
+}
+
+// acc[t] += the vector'th vector of a row's group times x's.
+static void multiply(linear_t *l, const group_t *g, const weight_row_t *row, int vector,
+                     ir_value_t *acc, int tokens) {
+  kernel_t *k = l->k;
+  ir_value_t weights = weight_reals(k, &l->weight, row, vector);
+  for (int t = 0; t < tokens; t++) {
+    ir_value_t at = ir_advance(k->b, g->row[t], (int64_t)vector * k->lanes * 4);
+    ir_value_t x = ir_load(k->b, k->reals, at, 0);
+    acc[t] = ir_op(k->b, fma, weights, x, acc[t]);
+  }
+}
+
+// All rows at each vector, which loads x once; row by row where machines have few registers, since
+// there the tables and scales of one row are enough. An accumulator sees the same order either way.
 static void accumulate_reals(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {
   kernel_t *k = l->k;
   const weight_t *w = &l->weight;
-  weight_row_t rows[ROWS];
+  int vectors = HONE_GROUP / k->lanes;
+  bool by_row = k->lanes < 16 && w->planes > 0;
   ir_value_t scales = w->planes ? weight_scales(k, w, g->scales) : (ir_value_t){0};
+  weight_row_t rows[ROWS];
   for (int r = 0; r < ROWS; r++) {
-    ir_value_t scale[SPLITS_LIMIT];
-    for (int i = 0; i < w->parts * w->planes; i++)
-      scale[i] = math_lane_splat(k, scales, i * ROWS + r);
-    ir_value_t codes = ir_advance(k->b, g->codes, r * w->row_bytes);
-    rows[r] = weight_row(k, w, codes, scale);
+    rows[r] = open_row(l, g, scales, r);
+    for (int v = 0; by_row && v < vectors; v++)
+      multiply(l, g, &rows[r], v, &acc[r * tokens], tokens);
   }
-  for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
-    ir_value_t x[TOKENS_LIMIT];
-    for (int t = 0; t < tokens; t++) {
-      ir_value_t at = ir_advance(k->b, g->row[t], (int64_t)v * k->lanes * 4);
-      x[t] = ir_load(k->b, k->reals, at, 0);
-    }
-    for (int r = 0; r < ROWS; r++) {
-      ir_value_t weights = weight_reals(k, w, &rows[r], v);
-      for (int t = 0; t < tokens; t++)
-        acc[r * tokens + t] = ir_op(k->b, fma, weights, x[t], acc[r * tokens + t]);
-    }
-  }
+  for (int i = 0; !by_row && i < vectors * ROWS; i++)
+    multiply(l, g, &rows[i % ROWS], i / ROWS, &acc[i % ROWS * tokens], tokens);
 }
 
 // ---- q8 rows
@@ -119,7 +136,7 @@ static ir_value_t lane_correction(linear_t *l, ir_value_t x) {
 static activation_t load_activation(linear_t *l, const group_t *g, int t, ir_value_t scales) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  int count = l->weight.parts * l->weight.planes * ROWS;
+  int count = weight_scales_count(k, &l->weight);
   activation_t a = {0};
   ir_value_t row_scale = ir_load(b, k->real, g->row_scale[t], 0);
   ir_value_t spread = ir_cast(b, broadcast, ir_vector(b, IR_REAL32, count), row_scale);
@@ -167,13 +184,12 @@ static ir_value_t dot(linear_t *l, const ir_value_t *w, const ir_value_t *size,
 // The scale of each lane of a section: of the part that its 4 columns lie in.
 static ir_value_t lane_scales(linear_t *l, ir_value_t scales, int section, int plane, int r) {
   kernel_t *k = l->k;
-  int64_t lanes[16];
+  int part[16];
   for (int i = 0; i < k->lanes; i++) {
     int column = section * (int)k->isa->bytes + 4 * i;
-    int part = l->weight.parts > 1 ? column * l->weight.parts / HONE_GROUP : 0;
-    lanes[i] = weight_scale_lane(&l->weight, part, plane, r);
+    part[i] = column * l->weight.parts / HONE_GROUP;
   }
-  return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
+  return weight_scale_lanes(k, &l->weight, scales, part, plane, r);
 }
 
 static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {

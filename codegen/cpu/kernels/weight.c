@@ -24,6 +24,37 @@ static weight_t layout(const hone_kernel_spec_t *spec) {
   return w;
 }
 
+static void open_integer(kernel_t *k, weight_t *w, ir_value_t levels) {
+  const hone_grid_t *grid = hone_grid_get(w->info->storage);
+  w->bias = weight_bias(k, w);
+  w->bytes = weight_table(k, w, levels);
+  if (grid) w->unit = (double)grid->unit;
+  if (w->info->grid == HONE_GRID_LEARNED) w->unit = 1.0 / 127.0;
+}
+
+static void open_real(kernel_t *k, weight_t *w, ir_value_t levels) {
+  static const float ternary[] = {-1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0};
+  ir_builder_t *b = k->b;
+  const hone_grid_t *grid = hone_grid_get(w->info->storage);
+  size_t lanes = (size_t)k->lanes;
+  if (w->info->storage == HONE_TERNARY) {
+    w->low = ir_floats(b, lanes, ternary);
+  } else if (grid) {
+    w->low = ir_floats(b, lanes, grid->level);
+    if (lanes < HONE_GRID_LEVELS) w->high = ir_floats(b, lanes, grid->level + lanes);
+  } else if (w->info->grid == HONE_GRID_LEARNED) {
+    ir_value_t *half[] = {&w->low, &w->high};
+    for (int h = 0; h < HONE_GRID_LEVELS / k->lanes; h++) {
+      ir_value_t at = ir_advance(b, levels, (int64_t)h * k->lanes);
+      ir_value_t codes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
+      ir_value_t words = ir_cast(b, extsi, k->words, codes);
+      ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
+      ir_value_t unit = ir_real(b, k->reals, 127.0);
+      *half[h] = ir_op(b, divf, reals, unit);
+    }
+  }
+}
+
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
@@ -37,27 +68,11 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
     ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_FACTOR);
     w.factor = ir_load(b, k->real, at, 0);
   }
-  const hone_grid_t *grid = hone_grid_get(w.info->storage);
   ir_value_t levels = ir_advance(b, pointer, parameters + HONE_PACKED_LEVELS);
-  if (integer) {
-    w.bias = weight_bias(k, &w);
-    w.bytes = weight_table(k, &w, levels);
-    if (grid) w.unit = (double)grid->unit;
-    if (w.info->grid == HONE_GRID_LEARNED) w.unit = 1.0 / 127.0;
-  } else if (grid) {
-    w.low = ir_floats(b, (size_t)k->lanes, grid->level);
-    if (k->lanes < 16) w.high = ir_floats(b, (size_t)k->lanes, grid->level + k->lanes);
-  } else if (w.info->grid == HONE_GRID_LEARNED) {
-    ir_value_t *half[] = {&w.low, &w.high};
-    for (int h = 0; h < HONE_GRID_LEVELS / k->lanes; h++) {
-      ir_value_t at = ir_advance(b, levels, (int64_t)h * k->lanes);
-      ir_value_t codes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
-      ir_value_t words = ir_cast(b, extsi, k->words, codes);
-      ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
-      ir_value_t unit = ir_real(b, k->reals, 127.0);
-      *half[h] = ir_op(b, divf, reals, unit);
-    }
-  }
+  if (integer)
+    open_integer(k, &w, levels);
+  else
+    open_real(k, &w, levels);
   return w;
 }
 
@@ -101,18 +116,36 @@ static ir_scalar_t scale_type(const weight_t *w) {
   return w->info->scale == HONE_SCALE_F16 ? IR_F16 : IR_I8;
 }
 
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
-  int count = w->parts * w->planes * HONE_TILE_ROWS;
-  ir_value_t stored = ir_load(k->b, ir_vector(k->b, scale_type(w), count), at, 0);
-  return decode(k, w, stored, count);
+// With one part the four scales of a plane are repeated to a whole vector, by the load, so that
+// spreading one of them to all lanes stays within 16 bytes.
+int weight_scales_count(const kernel_t *k, const weight_t *w) {
+  return w->planes * (w->parts == 1 ? k->lanes : w->parts * HONE_TILE_ROWS);
 }
 
-int weight_scale_lane(const weight_t *w, int part, int plane, int row) {
-  return (part * w->planes + plane) * HONE_TILE_ROWS + row;
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
+  int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
+  ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), at, 0);
+  if (count > stored) {
+    int64_t lanes[SCALES_LIMIT];
+    for (int i = 0; i < count; i++) lanes[i] = i / k->lanes * HONE_TILE_ROWS + i % HONE_TILE_ROWS;
+    scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
+  }
+  return decode(k, w, scales, count);
+}
+
+ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
+                              int plane, int row) {
+  int64_t lanes[16];
+  for (int i = 0; i < k->lanes; i++) {
+    lanes[i] = w->parts == 1 ? plane * k->lanes + i / HONE_TILE_ROWS * HONE_TILE_ROWS + row
+                             : (part[i] * w->planes + plane) * HONE_TILE_ROWS + row;
+  }
+  return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
 }
 
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane) {
-  ir_value_t place = ir_advance(k->b, at, weight_scale_lane(w, part, plane, 0) * scale_bytes(w));
+  ir_value_t place =
+      ir_advance(k->b, at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
   ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), place, 0);
   ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
   return decode(k, w, spread, k->lanes);

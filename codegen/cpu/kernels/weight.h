@@ -9,6 +9,7 @@
 enum {
   PARTS_LIMIT = 4,   // scales of one plane in 64 codes: groups of 16
   SPLITS_LIMIT = 6,  // scales of all planes in 64 codes: bcq3 in groups of 32
+  SCALES_LIMIT = 48  // values of weight_scales
 };
 
 // A weight operand. "Group" is 64 columns here, as in packed.h's code plane; groups of the format
@@ -25,7 +26,7 @@ typedef struct weight {
   ir_value_t codes;      // pointer to the first code
   ir_value_t scales;     // pointer to the first scale
   ir_value_t factor;     // nvfp4: of all scales, f32
-  ir_value_t low, high;  // 16 levels as f32: the table, on narrow vectors its halves
+  ir_value_t low, high;  // levels as f32: 16 (on narrow vectors in halves), or 4 over and over
   ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
   // int8 codes come as code + bias, so that they are an unsigned factor; 0: they are signed.
   int bias;
@@ -39,9 +40,12 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 // ---- scales
 // Pointer to the scales of a group; `tile` points at those of its tile.
 ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
-// The scales of a group for all rows of a tile, parts * planes * 4 f32.
+// The scales of a group for all rows of a tile, so many f32, in weight_scale_lanes' order.
 ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at);
-int weight_scale_lane(const weight_t *w, int part, int plane, int row);  // a scale's lane in those
+int weight_scales_count(const kernel_t *k, const weight_t *w);
+// A vector with the scale of part[i] in lane i.
+ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
+                              int plane, int row);
 // One scale, of lane 0 at `at`, as a splat.
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane);
 
@@ -50,7 +54,7 @@ typedef struct weight_row {                        // a row of a group
   ir_value_t codes;                                // pointer
   ir_value_t scale[SPLITS_LIMIT];                  // splats, part-major
   ir_value_t low[PARTS_LIMIT], high[PARTS_LIMIT];  // tables times scale
-  ir_value_t bytes[2];                             // codes of more than one plane of bits, as int8
+  ir_value_t bytes[2];                             // q6: the codes as int8
 } weight_row_t;
 weight_row_t weight_row(kernel_t *k, const weight_t *w, ir_value_t codes, const ir_value_t *scale);
 // Lanes [vector * lanes, ...) of the row as f32, scaled.
