@@ -6,9 +6,9 @@
 // refitting each by least squares, s = sum h w level / sum h level^2. Codes are computed against the
 // scale as stored, so its rounding costs nothing twice. Without importance all h are 1.
 //
-// Idempotent: weights that already are codes times a scale of the format, with a weight at the
-// largest level in every group (what absmax rules write), come back unchanged. Groups of zeros have
-// scale 0. Same bytes on any instruction set. Inputs are finite (the reader checks).
+// Idempotent: weights that already are codes times a scale of the format come back unchanged, also
+// from groups whose largest weight is at a lower level (of nvfp4 with the same factor; up to the
+// rounding of the scale where it was more precise than f16). Groups of zeros have scale 0. Same bytes on any instruction set. Inputs are finite (the reader checks).
 // Thread rule: a prepared quantizer is const and can be shared.
 #ifndef HONE_QUANT_QUANTIZER_H
 #define HONE_QUANT_QUANTIZER_H
