@@ -2,10 +2,10 @@
 //
 // First it is tried whether the group is on the grid already (weights that were quantized before),
 // with any level as its largest. Everything else is searched for:
-// // For a trial scale t the nearest levels L give A = sum h w L and B = sum h L^2; the best scale for
-// those codes is A / B and lowers the error from sum h w^2 by A^2 / B. So trials are compared by
-// A^2 / B alone, and the winner is refitted until it stands still (Lloyd's iteration). Scales that
-// only come in steps (e8m0, e4m3) are compared by their error, 2 t A - t^2 B.
+// // For a trial scale t the nearest levels L give A = sum h w L and B = sum h L^2; the best scale
+// for those codes is A / B and lowers the error from sum h w^2 by A^2 / B. So trials are compared
+// by A^2 / B alone, and the winner is refitted until it stands still (Lloyd's iteration). Scales
+// that only come in steps (e8m0, e4m3) are compared by their error, 2 t A - t^2 B.
 #include <math.h>
 #include <string.h>
 
@@ -127,8 +127,8 @@ static uint16_t nearest_e4m3(float value) {  // the largest code not above value
   return code;
 }
 
-// The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit, the
-// one below or above. 0 where there is none.
+// The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit,
+// the one below or above. 0 where there is none.
 static uint16_t stored_scale(const hone_quantizer_t *q, float scale, int above) {
   int exponent;
   bool overflow = false;
@@ -184,7 +184,7 @@ bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, 
   const hone_format_info_t *info = hone_format_info(q->format.storage);
   if (info->scale == HONE_SCALE_E8M0) {
     int exponent = 0;
-    frexpf(largest, &exponent);       // largest in [2^(e-1), 2^e)
+    frexpf(largest, &exponent);         // largest in [2^(e-1), 2^e)
     int floor_rule = exponent - 1 - 2;  // OCP: floor(log2(largest)) - 2
     int code = floor_rule + 127;
     int low = code - 1 < 0 ? 0 : code - 1, high = code + 2 > 254 ? 254 : code + 2;

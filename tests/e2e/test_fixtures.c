@@ -99,9 +99,9 @@ static void check_fixture(void **state) {
       hone_arena_format(arena, "%s/tests/fixtures/%s", getenv("HONE_SOURCE_DIR"), name);
   const char *program = hone_path_join(arena, scratch, name);
   expected_t expected = load_expected(folder);
-  const char *command = hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32 %s",
-                                          getenv("HONE_BINARY"), folder, program,
-                                          fixture->options ? fixture->options : "");
+  const char *command =
+      hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32 %s", getenv("HONE_BINARY"),
+                        folder, program, fixture->options ? fixture->options : "");
   assert_int_equal(system(command), 0);
   static const char *const isas[] = {"avx2", "avx512"};
   for (size_t i = 0; i < 2; i++) {
@@ -175,7 +175,8 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-  // Quantized ones: the values as bitsandbytes has them, then our format with scales rounded to f16.
+  // Quantized ones: the values as bitsandbytes has them, then our format with scales rounded to
+  // f16.
   static const fixture_t fixtures[] = {
       {.name = "llama-bias"},
       {.name = "llama-f16"},

@@ -1,6 +1,6 @@
 // Small quantized checkpoints for the tests of frontend/: a builder of safetensors files with any
-// number of tensors, and encoders written from the layouts' descriptions, independent of the readers
-// under test. Not a test.
+// number of tensors, and encoders written from the layouts' descriptions, independent of the
+// readers under test. Not a test.
 #ifndef TESTS_UNIT_FRONTEND_QUANTIZED_H
 #define TESTS_UNIT_FRONTEND_QUANTIZED_H
 
@@ -16,10 +16,9 @@ typedef struct builder {  // zero it, add tensors, write
 
 static inline void builder_add(builder_t *b, const char *name, const char *dtype, const char *shape,
                                const void *data, size_t bytes) {
-  hone_buffer_format(&b->header,
-                     "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
-                     b->header.bytes ? "," : "{", name, dtype, shape, b->data.bytes,
-                     b->data.bytes + bytes);
+  hone_buffer_format(
+      &b->header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
+      b->header.bytes ? "," : "{", name, dtype, shape, b->data.bytes, b->data.bytes + bytes);
   hone_buffer_add(&b->data, data, bytes);
 }
 
@@ -37,12 +36,12 @@ static inline unsigned random_below(uint64_t *seed, unsigned limit) {
 }
 
 // The tables, typed in from bitsandbytes' functional.py and the OCP specification.
-static const float levels_nf4[16] = {
-    -1.0f,      -0.69619280f, -0.52507305f, -0.39491749f, -0.28444138f, -0.18477343f,
-    -0.091050036f, 0.0f,      0.079580300f, 0.16093020f,  0.24611230f,  0.33791524f,
-    0.44070983f,  0.56261700f, 0.72295684f, 1.0f};
-static const float levels_e2m1[16] = {0,  0.5f,  1,  1.5f,  2,  3,  4,  6,
-                                    -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+static const float levels_nf4[16] = {-1.0f,        -0.69619280f, -0.52507305f,  -0.39491749f,
+                                     -0.28444138f, -0.18477343f, -0.091050036f, 0.0f,
+                                     0.079580300f, 0.16093020f,  0.24611230f,   0.33791524f,
+                                     0.44070983f,  0.56261700f,  0.72295684f,   1.0f};
+static const float levels_e2m1[16] = {0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
+                                      -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 
 static inline float level_fp4(unsigned code) {
   static const float raw[8] = {0, 0.0625f, 8, 12, 4, 6, 2, 3};
@@ -72,14 +71,14 @@ static inline void pack_nibbles(sample_t *s, bool high_first) {
 }
 
 typedef struct bnb_options {
-  const char *type;    // "nf4", "fp4"
+  const char *type;  // "nf4", "fp4"
   size_t block;
   bool is_nested;
-  const char *dtype;   // of the codes in the file; NULL: U8
-  const char *state;   // instead of the right quant_state
+  const char *dtype;      // of the codes in the file; NULL: U8
+  const char *state;      // instead of the right quant_state
   const char *leave_out;  // suffix of the companion that is left out
-  bool no_top;         // no code at the largest level
-  float bad;           // not 0: replaces the third absmax
+  bool no_top;            // no code at the largest level
+  float bad;              // not 0: replaces the third absmax
 } bnb_options_t;
 
 static inline void add_part(builder_t *b, const bnb_options_t *o, const char *suffix,

@@ -71,9 +71,9 @@ static void test_bitsandbytes(void **state) {
     add_plain(&b);
     add_bitsandbytes(&b, &sample, rows[i].N, rows[i].K, &rows[i].options);
     builder_write(&b, f);
-    quantization_config(f, hone_arena_format(f->arena, "\"quant_method\": \"bitsandbytes\"%s%s",
-                                             rows[i].config ? ", " : "",
-                                             rows[i].config ? rows[i].config : ""));
+    quantization_config(
+        f, hone_arena_format(f->arena, "\"quant_method\": \"bitsandbytes\"%s%s",
+                             rows[i].config ? ", " : "", rows[i].config ? rows[i].config : ""));
     check_sample(f, rows[i].format, 0);
     fixture_text(f, "config.json", "{}");  // the tensors say enough
     check_sample(f, rows[i].format, 0);
@@ -136,9 +136,9 @@ static void refuse(fixture_t *f, builder_t *b, const char *config, hone_code_t c
 
 static void test_bitsandbytes_refused(void **state) {
   fixture_t *f = *state;
-#define STATE(type, block, dtype, shape, more)                                         \
-  "{\"quant_type\":\"" type "\",\"blocksize\":" block ",\"dtype\":\"" dtype "\",\"shape\":" shape \
-  more "}"
+#define STATE(type, block, dtype, shape, more)                              \
+  "{\"quant_type\":\"" type "\",\"blocksize\":" block ",\"dtype\":\"" dtype \
+  "\",\"shape\":" shape more "}"
   static const struct {
     const char *state, *leave_out, *part;
   } rows[] = {

@@ -1,4 +1,5 @@
-// From a quantized checkpoint to our codes and back: packing in the native format keeps every value.
+// From a quantized checkpoint to our codes and back: packing in the native format keeps every
+// value.
 #include "codegen/pack/encode.h"
 #include "tests/unit/frontend/quantized.h"
 
