@@ -107,10 +107,9 @@ HONE_HOT static uint16_t search_steps(const hone_quantizer_t *q, const float *x,
   return (uint16_t)found;
 }
 
-// Whether every value is a level times the scale: exactly, or but for the rounding of the scale.
-static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scale,
+// Whether every value is a level times the scale, but for a relative tolerance.
+static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scale, float inverse,
                        float tolerance) {
-  float inverse = 1.0f / scale;
   for (int i = 0; i < n; i++) {
     float u = x[i] * inverse;
     int rank = 0;
@@ -122,9 +121,11 @@ static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scal
 }
 
 static uint16_t nearest_e4m3(float value) {  // the largest code not above value
-  uint16_t code = 0;
-  while (code < 0x7e && hone_f32_from_e4m3((uint8_t)(code + 1)) <= value) code++;
-  return code;
+  if (value >= 448) return 0x7e;
+  if (!(value >= 0x1p-6f)) return (uint16_t)(value * 512);  // subnormal: multiples of 2^-9
+  int exponent;
+  float part = frexpf(value, &exponent);  // in [1/2, 1)
+  return (uint16_t)((exponent + 6) << 3 | ((int)(part * 16) & 7));
 }
 
 // The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit,
@@ -152,18 +153,21 @@ static uint16_t stored_scale(const hone_quantizer_t *q, float scale, int above) 
 static bool find_on_grid(const hone_quantizer_t *q, const float *x, int n, uint16_t *out_scale) {
   const hone_levels_t *g = &q->levels;
   bool rounds = hone_format_info(q->format.storage)->scale == HONE_SCALE_F16;
-  float tolerance = rounds ? 0x1.02p-11f : 0.0f;
-  float peak = 0;
+  float tolerance = rounds ? 0x1.02p-11f : 0.0f, peak = 0;
   for (int i = 0; i < n; i++) peak = fabsf(x[i]) > fabsf(peak) ? x[i] : peak;
+  float inverse = 1.0f / peak;
   for (int flip = 0; flip < (g->symmetric ? 1 : 2); flip++) {
     bool from_top = (peak > 0) != flip;
     for (int i = 0; i < g->count; i++) {
       float level = g->value[from_top ? g->count - 1 - i : i];
       if (level == 0 || (level > 0) != from_top) break;
+      // Off the grid is off it for any rounding of the scale: most groups leave here.
+      if (!is_on_grid(g, x, n, peak / level, level * inverse, 0x1p-20f)) continue;
       for (int above = 0; above < 2; above++) {
         uint16_t stored = stored_scale(q, peak / level, above);
         float scale = stored ? hone_quantizer_scale(q, stored) : 0;
-        if (scale == 0 || !isfinite(1.0f / scale) || !is_on_grid(g, x, n, scale, tolerance))
+        if (scale == 0 || !isfinite(1.0f / scale) ||
+            !is_on_grid(g, x, n, scale, 1.0f / scale, tolerance))
           continue;
         *out_scale = stored;
         return true;
