@@ -187,7 +187,8 @@ bool hone_checkpoint_read_rows(void *source, const char *name, int64_t row, int6
 bool hone_checkpoint_equal(const hone_checkpoint_t *checkpoint, const char *a, const char *b) {
   const checkpoint_tensor_t *x = hone_map_get(checkpoint->tensors, a),
                             *y = hone_map_get(checkpoint->tensors, b);
-  if (!x || !y || x->quantized || y->quantized || x->entry->dtype != y->entry->dtype || x->entry->rank != y->entry->rank)
+  if (!x || !y || x->quantized || y->quantized || x->entry->dtype != y->entry->dtype ||
+      x->entry->rank != y->entry->rank)
     return false;
   for (uint32_t i = 0; i < x->entry->rank; i++) {
     if (x->entry->shape[i] != y->entry->shape[i]) return false;

@@ -1,5 +1,5 @@
-// See dequantize.h. All layouts but BitNet's are one run of nibbles through the whole tensor, with a
-// scale every `block` of them.
+// See dequantize.h. All layouts but BitNet's are one run of nibbles through the whole tensor, with
+// a scale every `block` of them.
 #include "frontend/dequantize.h"
 
 #include <inttypes.h>
@@ -29,7 +29,8 @@ static float load_f32(const checkpoint_tensor_t *tensor, uint64_t index) {
 static float scale_of(const prequantized_t *q, uint64_t index) {
   if (q->nested_map) {
     uint8_t code = bytes_of(q->scales)[index];
-    float part = load_f32(q->nested_map, code) * load_f32(q->nested_scales, index / q->nested_block);
+    float part =
+        load_f32(q->nested_map, code) * load_f32(q->nested_scales, index / q->nested_block);
     return part + q->offset;
   }
   if (q->grid == HONE_NF4 || q->grid == HONE_FP4) return load_f32(q->scales, index);

@@ -10,8 +10,9 @@
 
 #include "frontend/prequantized.h"
 
-// Rows [row, row + count), which exist, to out (count, K). HONE_INVALID names tensor, companion, row
-// and column of a scale that is NaN, infinite or (nvfp4) negative, and of codes that mean nothing.
+// Rows [row, row + count), which exist, to out (count, K). HONE_INVALID names tensor, companion,
+// row and column of a scale that is NaN, infinite or (nvfp4) negative, and of codes that mean
+// nothing.
 HONE_MUST_CHECK bool dequantize_rows(const checkpoint_tensor_t *tensor, uint64_t row,
                                      uint64_t count, float *out, hone_status_t *status);
 

@@ -28,7 +28,8 @@ typedef struct hone_model_family {
 
 size_t hone_model_family_count(void);
 const hone_model_family_t *hone_model_family_at(size_t index);  // table order
-// The family of config.json. HONE_UNSUPPORTED for an unknown one (the message lists the known ones).
+// The family of config.json. HONE_UNSUPPORTED for an unknown one (the message lists the known
+// ones).
 HONE_MUST_CHECK bool hone_model_family_of(const hone_config_t *config,
                                           const hone_model_family_t **out_family,
                                           hone_status_t *status);

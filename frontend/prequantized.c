@@ -75,9 +75,10 @@ const checkpoint_tensor_t *prequantized_companion(recogniser_t *r, const checkpo
                       entry->dtype->name, wanted.dtypes);
     return NULL;
   }
-  bool fits = wanted.rank ? entry->rank == wanted.rank &&
-                                !memcmp(entry->shape, wanted.shape, wanted.rank * sizeof *entry->shape)
-                          : elements_of(entry) == wanted.count;
+  bool fits = wanted.rank
+                  ? entry->rank == wanted.rank &&
+                        !memcmp(entry->shape, wanted.shape, wanted.rank * sizeof *entry->shape)
+                  : elements_of(entry) == wanted.count;
   if (!fits) {
     if (wanted.rank)
       hone_checkpoint_shape_text(wanted.rank, wanted.shape, expected);
@@ -147,9 +148,9 @@ static bool find_all(recogniser_t *r) {
 // Names of companions whose codes were not recognised: reading the codes as numbers would be wrong.
 static bool check_orphan(recogniser_t *r, const checkpoint_tensor_t *tensor) {
   static const char *const suffixes[] = {
-      ".absmax",       ".quant_map",    ".nested_absmax",       ".nested_quant_map",
+      ".absmax",       ".quant_map",      ".nested_absmax",       ".nested_quant_map",
       ".weight_scale", ".weight_scale_2", ".weight_global_scale", ".weight_packed",
-      ".SCB",          ".qzeros",       ".weight_scale_inv",    ".g_idx"};
+      ".SCB",          ".qzeros",         ".weight_scale_inv",    ".g_idx"};
   for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
     if (hone_text_ends(tensor->entry->name, suffixes[i]))
       return prequantized_fail(r, HONE_INVALID, tensor,
@@ -174,7 +175,8 @@ static void remark_floats(recogniser_t *r) {
   r->checkpoint->remark = hone_arena_format(
       r->checkpoint->arena,
       "%zu of %zu quantized tensors have blocks that cross the ends of rows (the first is '%s', "
-      "whose rows of %" PRIu64 " weights are no multiple of 32): these are read exactly and become "
+      "whose rows of %" PRIu64
+      " weights are no multiple of 32): these are read exactly and become "
       "%s unless --weights says otherwise",
       count, hone_map_count(r->found), first->name, first->shape[1],
       hone_format_info(first->storage)->name);
@@ -201,8 +203,7 @@ bool prequantized_recognise(hone_checkpoint_t *checkpoint, hone_status_t *status
                     .found = hone_map_create(checkpoint->arena),
                     .hidden = hone_map_create(checkpoint->arena),
                     .status = status};
-  if (!prequantized_declared(checkpoint, &r.declared, status) || !find_all(&r) ||
-      !make_logical(&r))
+  if (!prequantized_declared(checkpoint, &r.declared, status) || !find_all(&r) || !make_logical(&r))
     return false;
   if (r.declared.method != METHOD_NONE && hone_map_count(r.found) == 0)
     return hone_fail(status, HONE_INVALID,

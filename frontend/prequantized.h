@@ -3,7 +3,8 @@
 // and hides the companions; frontend/dequantize.h reads their rows.
 //
 //   method                   codes                        companions
-//   bitsandbytes nf4, fp4    P.weight (any dtype)         P.weight.absmax, .quant_map, .quant_state.*
+//   bitsandbytes nf4, fp4    P.weight (any dtype)         P.weight.absmax, .quant_map,
+//   .quant_state.*
 //                            high nibble first            .nested_absmax, .nested_quant_map
 //   compressed-tensors nvfp4 P.weight_packed U8 (N, K/2)  P.weight_scale F8_E4M3 (N, K/16),
 //                                                         P.weight_global_scale: divides
@@ -27,7 +28,7 @@ typedef struct prequantized {
   hone_storage_t storage;  // the float type it was made from
   hone_storage_t grid;     // what the codes mean: nf4, fp4, mxfp4, nvfp4, ternary
   hone_format_t native;    // of ours, with the same values; plain `storage` if there is none
-  uint32_t block;          // weights that share a scale, counted through the whole tensor, row-major
+  uint32_t block;  // weights that share a scale, counted through the whole tensor, row-major
   const checkpoint_tensor_t *scales;
   float factor;  // on all scales of nvfp4; the scale of ternary
   // Of scales that are quantized themselves (bitsandbytes' double quantization), else NULL:

@@ -33,9 +33,9 @@ static bool read_shape(const hone_config_t *config, state_t *out, hone_status_t 
     fits = value > 0 && value <= DIMENSION_LIMIT;
     out->shape[i] = fits ? (uint64_t)value : 0;
   }
-  return fits || hone_fail(status, HONE_INVALID,
-                           "%s: key 'shape': expected two dimensions from 1 to %d", config->path,
-                           DIMENSION_LIMIT);
+  return fits ||
+         hone_fail(status, HONE_INVALID, "%s: key 'shape': expected two dimensions from 1 to %d",
+                   config->path, DIMENSION_LIMIT);
 }
 
 static bool read_storage(const hone_config_t *config, state_t *out, hone_status_t *status) {
@@ -56,8 +56,8 @@ static bool read_storage(const hone_config_t *config, state_t *out, hone_status_
 
 static bool read_nested(const hone_config_t *config, state_t *out, hone_status_t *status) {
   const char *dtype;
-  out->is_nested = hone_config_has(config, "nested_blocksize") ||
-                   hone_config_has(config, "nested_offset");
+  out->is_nested =
+      hone_config_has(config, "nested_blocksize") || hone_config_has(config, "nested_offset");
   if (!out->is_nested) return true;
   if (!hone_config_int(config, "nested_blocksize", 1, 4096, &out->nested_block, status) ||
       !hone_config_text_or(config, "nested_dtype", "float32", &dtype, status) ||
@@ -97,8 +97,8 @@ static bool parse_state(recogniser_t *r, const checkpoint_tensor_t *tensor, cons
     return prequantized_fail(r, HONE_INVALID, tensor, "%llu bytes; the limit is %d",
                              (unsigned long long)bytes, STATE_LIMIT_BYTES);
   hone_config_t config;
-  const char *path = hone_arena_format(r->checkpoint->arena, "%s: tensor '%s'", tensor->file->path,
-                                       entry->name);
+  const char *path =
+      hone_arena_format(r->checkpoint->arena, "%s: tensor '%s'", tensor->file->path, entry->name);
   const char *text = (const char *)tensor->file->mapping.data + entry->begin;
   if (!hone_config_parse(path, text, (size_t)bytes, &config, r->status)) return false;
   *out = (state_t){0};

@@ -86,9 +86,12 @@ static bool read_section(const hone_config_t *section, declared_t *out, hone_sta
   static const struct {
     const char *name;
     bool (*read)(const hone_config_t *section, declared_t *out, hone_status_t *status);
-  } methods[] = {{"bitsandbytes", read_bitsandbytes}, {"compressed-tensors", read_compressed},
-                 {"modelopt", read_modelopt},         {"modelopt_fp4", read_modelopt},
-                 {"bitnet", read_bitnet},             {"mxfp4", read_mxfp4}};
+  } methods[] = {{"bitsandbytes", read_bitsandbytes},
+                 {"compressed-tensors", read_compressed},
+                 {"modelopt", read_modelopt},
+                 {"modelopt_fp4", read_modelopt},
+                 {"bitnet", read_bitnet},
+                 {"mxfp4", read_mxfp4}};
   const char *name;
   if (!hone_config_text_or(section, "quant_method", "unknown", &name, status)) return false;
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {

@@ -19,9 +19,9 @@ const char *prequantized_method_name(method_t method);
 
 typedef struct declared {  // what config.json says
   method_t method;
-  const char *path;      // of config.json
-  hone_storage_t grid;   // bitsandbytes: nf4 or fp4, HONE_STORAGE_COUNT if it does not say
-  bool divides;          // BitNet: weights are codes / weight_scale, not codes * weight_scale
+  const char *path;     // of config.json
+  hone_storage_t grid;  // bitsandbytes: nf4 or fp4, HONE_STORAGE_COUNT if it does not say
+  bool divides;         // BitNet: weights are codes / weight_scale, not codes * weight_scale
 } declared_t;
 
 typedef struct recogniser {
@@ -40,8 +40,8 @@ bool prequantized_fail(recogniser_t *r, hone_code_t code, const checkpoint_tenso
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 // What a companion has to look like.
 typedef struct wanted {
-  const char *dtypes;    // "F32", "U8 F8_E8M0"
-  uint32_t rank;         // 0: any shape of `count` elements
+  const char *dtypes;  // "F32", "U8 F8_E8M0"
+  uint32_t rank;       // 0: any shape of `count` elements
   uint64_t shape[2];
   uint64_t count;
 } wanted_t;

@@ -36,9 +36,9 @@ static bool start_nibbles(recogniser_t *r, const checkpoint_tensor_t *codes, con
   if (rank == 3 && shape[2] != 16)
     return prequantized_fail(r, HONE_INVALID, codes, "blocks of %llu bytes; expected 16",
                              (unsigned long long)shape[2]);
-  return K % out->block == 0 ||
-         prequantized_fail(r, HONE_INVALID, codes, "rows of %llu weights; expected a multiple of %u",
-                           (unsigned long long)K, out->block);
+  return K % out->block == 0 || prequantized_fail(r, HONE_INVALID, codes,
+                                                  "rows of %llu weights; expected a multiple of %u",
+                                                  (unsigned long long)K, out->block);
 }
 
 static wanted_t scales_of(const prequantized_t *q, const char *dtypes) {
@@ -54,8 +54,8 @@ static const char *stem_of(recogniser_t *r, const checkpoint_tensor_t *tensor, c
 bool prequantized_packed(recogniser_t *r, const checkpoint_tensor_t *codes) {
   if (!hone_text_ends(codes->entry->name, ".weight_packed")) return true;
   const char *stem = stem_of(r, codes, "_packed"), *module = stem_of(r, codes, ".weight_packed");
-  bool is_nvfp4 = prequantized_find(r, stem, "_global_scale") ||
-                  r->declared.method == METHOD_CT_NVFP4;
+  bool is_nvfp4 =
+      prequantized_find(r, stem, "_global_scale") || r->declared.method == METHOD_CT_NVFP4;
   prequantized_t q;
   if (!start_nibbles(r, codes, stem, is_nvfp4 ? HONE_NVFP4 : HONE_MXFP4, 2, &q)) return false;
   q.scales = prequantized_companion(r, codes, stem, "_scale",
@@ -80,8 +80,8 @@ static bool add_modelopt(recogniser_t *r, const checkpoint_tensor_t *codes) {
   if (!start_nibbles(r, codes, name, HONE_NVFP4, 2, &q)) return false;
   q.scales = prequantized_companion(r, codes, name, "_scale", scales_of(&q, "F8_E4M3"));
   if (!q.scales) return false;
-  const checkpoint_tensor_t *number = prequantized_companion(
-      r, codes, name, "_scale_2", (wanted_t){.dtypes = "F32", .count = 1});
+  const checkpoint_tensor_t *number =
+      prequantized_companion(r, codes, name, "_scale_2", (wanted_t){.dtypes = "F32", .count = 1});
   if (!number || !prequantized_number(r, codes, number, &q.factor)) return false;
   prequantized_ignore(r, module, ".input_scale");
   prequantized_ignore(r, module, ".k_scale");

@@ -1,9 +1,11 @@
 // Groups on grids that are a list of levels: the scale search and the codes.
 //
-// For a trial scale t the nearest levels L give A = sum h w L and B = sum h L^2; the best scale for
-// those codes is A / B and lowers the error from sum h w^2 by A^2 / B. So trials are compared by
-// A^2 / B alone, and the winner is refitted until it stands still (Lloyd's iteration). Scales that
-// only come in steps (e8m0, e4m3) are compared by their error, 2 t A - t^2 B.
+// First it is tried whether the group is on the grid already (weights that were quantized before),
+// with any level as its largest. Everything else is searched for:
+// // For a trial scale t the nearest levels L give A = sum h w L and B = sum h L^2; the best scale
+// for those codes is A / B and lowers the error from sum h w^2 by A^2 / B. So trials are compared
+// by A^2 / B alone, and the winner is refitted until it stands still (Lloyd's iteration). Scales
+// that only come in steps (e8m0, e4m3) are compared by their error, 2 t A - t^2 B.
 #include <math.h>
 #include <string.h>
 
@@ -152,6 +154,68 @@ static int floor_e4m3(float value) {
   return (exponent + 7) << 3 | (int)((ldexpf(value, -exponent) - 1.0f) * 8.0f);
 }
 
+// Whether every value is a level times the scale, but for a relative tolerance.
+static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scale, float inverse,
+                       float tolerance) {
+  for (int i = 0; i < n; i++) {
+    float u = x[i] * inverse;
+    int rank = 0;
+    for (int t = 0; t < g->count - 1; t++) rank += u > g->threshold[t];
+    float value = scale * g->value[rank];
+    if (!(fabsf(x[i] - value) <= tolerance * fabsf(value))) return false;
+  }
+  return true;
+}
+
+// The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit,
+// the one below or above. 0 where there is none.
+static uint16_t stored_scale(const hone_quantizer_t *q, float scale, int above) {
+  int exponent;
+  bool overflow = false;
+  switch (hone_format_info(q->format.storage)->scale) {
+    case HONE_SCALE_E8M0:
+      if (above || frexpf(scale, &exponent) != 0.5f) return 0;
+      return exponent + 126 >= 1 && exponent + 126 <= 254 ? (uint16_t)(exponent + 126) : 0;
+    case HONE_SCALE_E4M3:
+      if (!(q->factor > 0)) return 0;
+      exponent = floor_e4m3(scale / q->factor) + above;
+      return exponent <= 0x7e ? (uint16_t)exponent : 0;
+    default:
+      if (above) return 0;
+      exponent = hone_f16_from_f32(scale, &overflow);
+      return overflow ? 0 : (uint16_t)exponent;
+  }
+}
+
+// Whether the group is on the grid, its largest value at any level; levels of its sign first, and
+// from the outermost on.
+static bool find_on_grid(const hone_quantizer_t *q, const float *x, int n, uint16_t *out_scale) {
+  const hone_levels_t *g = &q->levels;
+  bool rounds = hone_format_info(q->format.storage)->scale == HONE_SCALE_F16;
+  float tolerance = rounds ? 0x1.02p-11f : 0.0f, peak = 0;
+  for (int i = 0; i < n; i++) peak = fabsf(x[i]) > fabsf(peak) ? x[i] : peak;
+  float inverse = 1.0f / peak;
+  for (int flip = 0; flip < (g->symmetric ? 1 : 2); flip++) {
+    bool from_top = (peak > 0) != flip;
+    for (int i = 0; i < g->count; i++) {
+      float level = g->value[from_top ? g->count - 1 - i : i];
+      if (level == 0 || (level > 0) != from_top) break;
+      // Off the grid is off it for any rounding of the scale: most groups leave here.
+      if (!is_on_grid(g, x, n, peak / level, level * inverse, 0x1p-20f)) continue;
+      for (int above = 0; above < 2; above++) {
+        uint16_t stored = stored_scale(q, peak / level, above);
+        float scale = stored ? hone_quantizer_scale(q, stored) : 0;
+        if (scale == 0 || !isfinite(1.0f / scale) ||
+            !is_on_grid(g, x, n, scale, 1.0f / scale, tolerance))
+          continue;
+        *out_scale = stored;
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, int n,
                      uint16_t *out_scale) {
   const hone_levels_t *g = &q->levels;
@@ -159,11 +223,11 @@ bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, 
   float top = fmaxf(fabsf(g->value[0]), fabsf(g->value[g->count - 1]));
   float plain = largest / top;
   *out_scale = 0;
-  if (largest == 0) return true;
+  if (largest == 0 || find_on_grid(q, x, n, out_scale)) return true;
   const hone_format_info_t *info = hone_format_info(q->format.storage);
   if (info->scale == HONE_SCALE_E8M0) {
     int exponent = 0;
-    frexpf(largest, &exponent);       // largest in [2^(e-1), 2^e)
+    frexpf(largest, &exponent);         // largest in [2^(e-1), 2^e)
     int floor_rule = exponent - 1 - 2;  // OCP: floor(log2(largest)) - 2
     int code = floor_rule + 127;
     int low = code - 1 < 0 ? 0 : code - 1, high = code + 2 > 254 ? 254 : code + 2;

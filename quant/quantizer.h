@@ -3,13 +3,14 @@
 //   min_s  sum_j h_j (w_j - s * level(code_j))^2,
 // with the sign of s free where the grid is not symmetric (a signed absmax halves the largest error
 // of nf4 and int4), found by trying scales around the plain rule (max|w| / largest level) and
-// refitting each by least squares, s = sum h w level / sum h level^2. Codes are computed against the
-// scale as stored, so its rounding costs nothing twice. Without importance all h are 1.
+// refitting each by least squares, s = sum h w level / sum h level^2. Codes are computed against
+// the scale as stored, so its rounding costs nothing twice. Without importance all h are 1.
 //
-// Idempotent: weights that already are codes times a scale of the format, with a weight at the
-// largest level in every group (what absmax rules write), come back unchanged. Groups of zeros have
-// scale 0. Same bytes on any instruction set. Inputs are finite (the reader checks).
-// Thread rule: a prepared quantizer is const and can be shared.
+// Idempotent: weights that already are codes times a scale of the format come back unchanged, also
+// from groups whose largest weight is at a lower level (of nvfp4 with the same factor; up to the
+// rounding of the scale where it was more precise than f16). Groups of zeros have scale 0. Same
+// bytes on any instruction set. Inputs are finite (the reader checks). Thread rule: a prepared
+// quantizer is const and can be shared.
 #ifndef HONE_QUANT_QUANTIZER_H
 #define HONE_QUANT_QUANTIZER_H
 
@@ -32,9 +33,9 @@ typedef struct hone_levels {
 typedef struct hone_quantizer {
   hone_format_t format;
   uint64_t K, Kp;
-  uint32_t planes, scale_count;  // scales of a row: scale_count * planes
-  const float *importance;       // (Kp), zero at pads; borrowed
-  float factor;                  // of nvfp4's scales: max|w| of the tensor / (448 * 6)
+  uint32_t planes, scale_count;      // scales of a row: scale_count * planes
+  const float *importance;           // (Kp), zero at pads; borrowed
+  float factor;                      // of nvfp4's scales: max|w| of the tensor / (448 * 6)
   int8_t learned[HONE_GRID_LEVELS];  // of nf4x, ascending, in units of 1/127
   hone_levels_t levels;              // count 0 for q8, q6 and planes
 } hone_quantizer_t;
@@ -46,8 +47,8 @@ void hone_quantizer_init(hone_quantizer_t *quantizer, hone_format_t format, uint
 void hone_quantizer_set_factor(hone_quantizer_t *quantizer, float largest);
 void hone_quantizer_set_levels(hone_quantizer_t *quantizer, const int8_t levels[HONE_GRID_LEVELS]);
 
-// Importance (Kp) from the mean squares (K) of the inputs, or ones if NULL: damped by a hundredth of
-// their mean, so that inputs never seen still count a little; pads are zero.
+// Importance (Kp) from the mean squares (K) of the inputs, or ones if NULL: damped by a hundredth
+// of their mean, so that inputs never seen still count a little; pads are zero.
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out);
 
 // row (Kp), pads zero -> one code per weight (Kp) and scale_count * planes scales as stored (bytes

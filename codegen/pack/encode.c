@@ -17,8 +17,7 @@ static bool scan(const hone_rows_t *rows, visit_fn *visit, void *user, hone_stat
   if (step < 2) step = 2;
   float *buffer = malloc((size_t)(step * rows->K) * sizeof *buffer);
   if (!buffer)
-    return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory to read it",
-                     rows->recipe->name);
+    return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory to read it", rows->recipe->name);
   bool ok = true;
   for (int64_t first = 0; first < rows->N && ok; first += step) {
     int64_t count = rows->N - first < step ? rows->N - first : step;

@@ -1,6 +1,6 @@
-// Encoding one tensor: what has to be known about all of it before its rows can be quantized (tensor
-// wide scales, learned levels, importance), then rows to codes. pack.c does the streaming around it.
-// Thread rule: prepare on one thread; then any number of threads encode rows.
+// Encoding one tensor: what has to be known about all of it before its rows can be quantized
+// (tensor wide scales, learned levels, importance), then rows to codes. pack.c does the streaming
+// around it. Thread rule: prepare on one thread; then any number of threads encode rows.
 #ifndef HONE_CODEGEN_PACK_ENCODE_H
 #define HONE_CODEGEN_PACK_ENCODE_H
 
@@ -50,6 +50,7 @@ HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t
                                           const float *values, int64_t count, uint8_t *codes, uint16_t *scales,
                                           hone_quant_error_t *error);
 // The 64 bytes of parameters (base/packed.h).
-void hone_encoder_parameters(const hone_encoder_t *encoder, uint8_t out[HONE_PACKED_PARAMETER_BYTES]);
+void hone_encoder_parameters(const hone_encoder_t *encoder,
+                             uint8_t out[HONE_PACKED_PARAMETER_BYTES]);
 
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/fixtures: tiny random-weight checkpoints of every family variant, with the logits of the public
-`transformers` library as the expected answer. Needs torch and transformers; running the tests does not.
+`transformers` library as the expected answer. Needs torch, transformers and bitsandbytes; running the tests does not.
 
   make_fixtures.py [FOLDER] [NAME...]      (default: tests/fixtures, all)
 
@@ -14,8 +14,10 @@ import pathlib
 import shutil
 import sys
 
+import bitsandbytes
 import torch
 import transformers
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 BASE = dict(hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
@@ -41,6 +43,12 @@ FIXTURES = {
     "llama-sharded": (LlamaConfig, dict(tie_word_embeddings=False), torch.bfloat16, 24),
     "llama-f16": (LlamaConfig, dict(num_key_value_heads=1), torch.float16, 24),
     "mistral-window": (MistralConfig, dict(sliding_window=16), torch.bfloat16, 48),
+}
+# Quantized by bitsandbytes; the expected logits are those of the weights as bitsandbytes dequantizes them. Blocks of 64
+# cross the ends of rows of 112.
+QUANTIZED = {
+    "llama-bnb-nf4": (dict(vocab_size=96), "nf4", True, torch.uint8),
+    "llama-bnb-fp4": (dict(vocab_size=96, hidden_size=32, num_attention_heads=2), "fp4", False, torch.bfloat16),
 }
 VERSION_4 = {"llama-rope-linear", "llama-sharded", "llama-f16"}  # config.json as transformers 4 wrote it
 
@@ -88,19 +96,59 @@ def make(folder, name):
         (folder / file).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").float().eval()
+    answer(folder, name, model, length, generator, str(dtype)[6:])
+
+
+def answer(folder, name, model, length, generator, dtype):
+    """Writes expected.json and logits.f32."""
     vocab = model.config.vocab_size
     ids = [1] + torch.randint(3, vocab, (length - 1,), generator=generator).tolist()
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0].contiguous()
     logits.numpy().astype("<f4").tofile(folder / "logits.f32")
     spread = float(logits.max() - logits.min())
-    expected = {"ids": ids, "rows": length, "vocab": vocab, "range": round(spread, 4), "dtype": str(dtype)[6:]}
+    expected = {"ids": ids, "rows": length, "vocab": vocab, "range": round(spread, 4), "dtype": dtype}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
     print(f"{name}: {sum(f.stat().st_size for f in folder.iterdir())} bytes, logit range {spread:.3f}")
 
 
+def make_quantized(folder, name):
+    """What save_pretrained writes for a model loaded with a BitsAndBytesConfig, without a GPU."""
+    changes, kind, nested, storage = QUANTIZED[name]
+    generator = torch.Generator().manual_seed(2000 + sorted(QUANTIZED).index(name))
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**{**BASE, **changes}), attn_implementation="eager").float()
+    randomize(model, generator)
+    tensors = {key: value.clone() for key, value in model.state_dict().items() if key != "lm_head.weight"}
+    for key, module in model.named_modules():
+        if not isinstance(module, torch.nn.Linear) or key == "lm_head":
+            continue
+        parameter = bitsandbytes.nn.Params4bit(module.weight.data.clone(), requires_grad=False, quant_type=kind,
+                                               compress_statistics=nested, quant_storage=storage).to("cpu")
+        state = parameter.quant_state
+        tensors[f"{key}.weight"] = parameter.data
+        for part, value in state.as_dict(packed=True).items():
+            tensors[f"{key}.weight.{part}"] = value.contiguous()
+        # As one long row: the CPU kernel of bitsandbytes 0.50 reads wrong scales where blocks cross the ends of rows
+        # (its quantizer and the GPU kernels count blocks through the whole tensor).
+        shape, state.shape = state.shape, torch.Size([module.weight.numel()])
+        module.weight.data = bitsandbytes.functional.dequantize_4bit(parameter.data, state).float().reshape(shape)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
+    config = json.loads(model.config.to_json_string())
+    config.pop("transformers_version", None)
+    config["quantization_config"] = {
+        "quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False, "bnb_4bit_quant_type": kind,
+        "bnb_4bit_use_double_quant": nested, "bnb_4bit_compute_dtype": "float32",
+        "bnb_4bit_quant_storage": str(storage)[6:]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    answer(folder, name, model.eval(), 24, generator, kind)
+
+
 torch.set_num_threads(1)
 root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "fixtures")
-for fixture in sys.argv[2:] or FIXTURES:
-    make(root / fixture, fixture)
-print(f"torch {torch.__version__}, transformers {transformers.__version__}")
+for fixture in sys.argv[2:] or [*FIXTURES, *QUANTIZED]:
+    (make_quantized if fixture in QUANTIZED else make)(root / fixture, fixture)
+print(f"torch {torch.__version__}, transformers {transformers.__version__}, "
+      f"bitsandbytes {bitsandbytes.__version__}")

@@ -314,6 +314,26 @@ static void test_tied_with_head(void **state) {
   release(&in);
 }
 
+// Recipes of quantized tensors keep the format; floats, and blocks that cross rows, stay floats.
+static void test_native_formats(void **state) {
+  fixture_t *f = *state;
+  static const struct {
+    const char *recipe, *format;
+  } rows[] = {{"layers.0.attention.q", "nf4<64>"}, {"layers.1.attention.v", "nf4<64>"},
+              {"layers.0.ffn.up", "nf4<64>"},      {"layers.0.ffn.down", "f32"},
+              {"layers.0.ffn.norm", "f32"},        {"embed.weight", "f32"}};
+  imported_t in;
+  char text[24];
+  assert_ok(f, import(f, checkpoint_folder(f, "llama-bnb-nf4"), &in));
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    ir_recipe_t recipe;
+    assert_ok(f, ir_recipe_get(&in.model, rows[i].recipe, &recipe, &f->status));
+    assert_string_equal(hone_format_text(recipe.format, text), rows[i].format);
+  }
+  assert_non_null(strstr(hone_checkpoint_remark(in.checkpoint), "2 of 14 quantized tensors"));
+  release(&in);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_fixtures, fixture_setup, fixture_teardown),
@@ -322,6 +342,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_missing_config, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_defaults, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_tied_with_head, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_native_formats, fixture_setup, fixture_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

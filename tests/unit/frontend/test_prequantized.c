@@ -1,0 +1,328 @@
+// Quantized checkpoints: values bit for bit, what is listed, and what is refused.
+#include "tests/unit/frontend/quantized.h"
+
+static sample_t sample;
+
+static hone_checkpoint_t *open_folder(fixture_t *f) {
+  hone_checkpoint_t *checkpoint;
+  assert_ok(f, hone_checkpoint_open(f->folder, &checkpoint, &f->status));
+  return checkpoint;
+}
+
+// The folder holds "plain" and the sample as m.weight, and nothing else shows.
+static void check_sample(fixture_t *f, const char *format, float factor) {
+  hone_checkpoint_t *checkpoint = open_folder(f);
+  hone_checkpoint_tensor_t tensor;
+  hone_format_t native;
+  hone_storage_t storage;
+  int64_t N, K, rows = (int64_t)sample.N;
+  float got_factor, *out = hone_arena_array(f->arena, sample.N * sample.K, sizeof *out);
+  char text[24];
+  assert_int_equal(hone_checkpoint_count(checkpoint), 2);
+  assert_true(hone_checkpoint_find(checkpoint, "plain", &tensor));
+  assert_true(hone_checkpoint_find(checkpoint, "m.weight", &tensor));
+  assert_string_equal(tensor.name, "m.weight");
+  assert_int_equal(tensor.rank, 2);
+  assert_true(tensor.shape[0] == sample.N && tensor.shape[1] == sample.K);
+  assert_ok(f, hone_checkpoint_shape(checkpoint, "m.weight", &N, &K, &storage, &f->status));
+  assert_true(N == rows && K == (int64_t)sample.K && storage == HONE_BF16);
+  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native, &got_factor));
+  assert_string_equal(hone_format_text(native, text), format);
+  assert_true(got_factor == factor);
+  assert_int_equal(hone_checkpoint_remark(checkpoint) != NULL, native.group == 0);
+  for (int64_t step = 1; step <= rows; step = step < rows && step * 3 > rows ? rows : step * 3) {
+    memset(out, 0xFF, sample.N * sample.K * sizeof *out);
+    for (int64_t row = 0; row < rows; row += step) {
+      int64_t count = rows - row < step ? rows - row : step;
+      assert_ok(f, hone_checkpoint_read_rows(checkpoint, "m.weight", row, count, out + row * K,
+                                             &f->status));
+    }
+    assert_memory_equal(out, sample.value, sample.N * sample.K * sizeof *out);
+  }
+  assert_refuses(f, hone_checkpoint_read_rows(checkpoint, "m.weight", 1, rows, out, &f->status),
+                 HONE_INTERNAL, "rows");
+  assert_false(hone_checkpoint_equal(checkpoint, "m.weight", "m.weight"));
+  hone_checkpoint_close(checkpoint);
+}
+
+static void add_plain(builder_t *b) { builder_add(b, "plain", "F32", "[1]", "\0\0\0", 4); }
+
+static void test_bitsandbytes(void **state) {
+  fixture_t *f = *state;
+  static const struct {
+    size_t N, K;
+    bnb_options_t options;
+    const char *config, *format;
+  } rows[] = {
+      {24, 128, {.type = "nf4", .block = 64}, "\"load_in_4bit\": true", "nf4<64>"},
+      {24, 128, {.type = "fp4", .block = 64}, "\"bnb_4bit_quant_type\": \"fp4\"", "fp4<64>"},
+      {24, 96, {.type = "nf4", .block = 32}, NULL, "nf4<32>"},
+      {24, 96, {.type = "nf4", .block = 64}, NULL, "nf4<32>"},  // a block and a half in a row
+      {16, 256, {.type = "nf4", .block = 128}, NULL, "nf4<128>"},
+      {30, 256, {.type = "nf4", .block = 4096}, NULL, "nf4<128>"},  // a short block at the end
+      {64, 512, {.type = "nf4", .block = 64, .is_nested = true}, NULL, "nf4<64>"},
+      {64, 256, {.type = "fp4", .block = 32, .is_nested = true}, NULL, "fp4<32>"},
+      {16, 128, {.type = "nf4", .block = 64, .dtype = "BF16"}, NULL, "nf4<64>"},
+      {10, 172, {.type = "nf4", .block = 64}, NULL, "bf16"},
+      {7, 33, {.type = "fp4", .block = 64, .is_nested = true}, NULL, "bf16"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    builder_t b = {0};
+    add_plain(&b);
+    add_bitsandbytes(&b, &sample, rows[i].N, rows[i].K, &rows[i].options);
+    builder_write(&b, f);
+    quantization_config(
+        f, hone_arena_format(f->arena, "\"quant_method\": \"bitsandbytes\"%s%s",
+                             rows[i].config ? ", " : "", rows[i].config ? rows[i].config : ""));
+    check_sample(f, rows[i].format, 0);
+    fixture_text(f, "config.json", "{}");  // the tensors say enough
+    check_sample(f, rows[i].format, 0);
+  }
+}
+
+static const char *const e2m1_configs[] = {
+    [CT_NVFP4] = "\"quant_method\": \"compressed-tensors\", \"format\": \"nvfp4-pack-quantized\"",
+    [CT_MXFP4] = "\"quant_method\": \"compressed-tensors\", \"format\": \"mxfp4-pack-quantized\"",
+    [MODELOPT] = "\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"",
+    [BLOCKS] = "\"quant_method\": \"mxfp4\""};
+
+static void test_e2m1(void **state) {
+  fixture_t *f = *state;
+  for (e2m1_kind_t kind = CT_NVFP4; kind <= BLOCKS; kind++) {
+    bool is_nvfp4 = kind == CT_NVFP4 || kind == MODELOPT;
+    // 1 / (1 / factor) is the factor again: the file says 1 / factor where it divides.
+    float factor = kind == CT_NVFP4 ? 1.0f / (1.0f / 0.00117f) : 0.00117f;
+    for (int with_config = 0; with_config < 2; with_config++) {
+      builder_t b = {0};
+      add_plain(&b);
+      add_e2m1(&b, &sample, 20, 160, kind, factor, -1);
+      builder_write(&b, f);
+      quantization_config(f, e2m1_configs[kind]);
+      if (!with_config) fixture_text(f, "config.json", "{}");
+      check_sample(f, is_nvfp4 ? "nvfp4<16>" : "mxfp4<32>", is_nvfp4 ? factor : 0);
+    }
+  }
+}
+
+static void test_bitnet(void **state) {
+  fixture_t *f = *state;
+  static const struct {
+    const char *config;
+    float stored;
+  } rows[] = {{"\"quant_method\": \"bitnet\"", 32.0f},
+              {"\"quant_method\": \"bitnet\", \"linear_class\": \"bitlinear\"", 32.0f},
+              {"\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\"", 0.03125f}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    builder_t b = {0};
+    add_plain(&b);
+    add_bitnet(&b, &sample, 24, 100, 0.03125f, rows[i].stored);
+    builder_write(&b, f);
+    quantization_config(f, rows[i].config);
+    check_sample(f, "ternary<128>", 0);
+  }
+}
+
+// ---- refusals
+
+static void refuse(fixture_t *f, builder_t *b, const char *config, hone_code_t code,
+                   const char *part) {
+  hone_checkpoint_t *checkpoint = NULL;
+  builder_write(b, f);
+  fixture_text(f, "config.json", "{}");
+  if (config) quantization_config(f, config);
+  assert_refuses(f, hone_checkpoint_open(f->folder, &checkpoint, &f->status), code, part);
+  assert_null(checkpoint);
+}
+
+static void test_bitsandbytes_refused(void **state) {
+  fixture_t *f = *state;
+#define STATE(type, block, dtype, shape, more)                              \
+  "{\"quant_type\":\"" type "\",\"blocksize\":" block ",\"dtype\":\"" dtype \
+  "\",\"shape\":" shape more "}"
+  static const struct {
+    const char *state, *leave_out, *part;
+  } rows[] = {
+      {NULL, ".absmax", "tensor 'm.weight': companion 'm.weight.absmax' is missing"},
+      {NULL, ".quant_map", "companion 'm.weight.quant_map' is missing"},
+      {NULL, ".quant_state.bitsandbytes__nf4", "'.absmax' belongs to a quantized tensor"},
+      {"{", NULL, "tensor 'm.weight.quant_state.bitsandbytes__nf4': line 1"},
+      {"[]", NULL, "expected an object"},
+      {STATE("nf4", "64", "bfloat16", "[8,64]", ",\"shape\":[1,1]"), NULL, "duplicate"},
+      {STATE("fp4", "64", "bfloat16", "[8,64]", ""), NULL, "its name says nf4"},
+      {STATE("nf4", "96", "bfloat16", "[8,64]", ""), NULL, "key 'blocksize': 96 is not a power"},
+      {STATE("nf4", "8192", "bfloat16", "[8,64]", ""), NULL, "key 'blocksize': 8192 is outside"},
+      {STATE("nf4", "16", "bfloat16", "[8,64]", ""), NULL, "key 'blocksize': 16 is not a power"},
+      {STATE("nf4", "64", "float64", "[8,64]", ""), NULL, "key 'dtype': 'float64'"},
+      {STATE("nf4", "64", "bfloat16", "[8,0]", ""), NULL, "key 'shape': expected"},
+      {STATE("nf4", "64", "bfloat16", "[8,64,1]", ""), NULL, "key 'shape': expected"},
+      {STATE("nf4", "64", "bfloat16", "[8,99999999999]", ""), NULL, "key 'shape': expected"},
+      {STATE("nf4", "64", "bfloat16", "[16,64]", ""), NULL,
+       "tensor 'm.weight': 256 bytes of codes, but shape [16, 64] of its quant_state needs 512"},
+      {STATE("nf4", "64", "bfloat16", "[8,32]", ""), NULL, "256 bytes of codes, but shape"},
+      {STATE("nf4", "32", "bfloat16", "[8,64]", ""), NULL,
+       "companion 'm.weight.absmax' has shape [8]; expected 16 elements"},
+      {STATE("nf4", "64", "bfloat16", "[8,64]", ",\"nested_blocksize\":256,\"nested_offset\":0.5"),
+       NULL, "companion 'm.weight.absmax' has dtype F32; expected U8"},
+      {STATE("nf4", "64", "bfloat16", "[8,64]", ",\"nested_blocksize\":256"), NULL,
+       "key 'nested_offset' is missing"},
+      {STATE("nf4", "64", "bfloat16", "[8,64]", ",\"nested_blocksize\":3,\"nested_offset\":0.5"),
+       NULL, "key 'nested_blocksize': 3 is not a power"},
+      {STATE("nf4", "64", "bfloat16", "[8,64]",
+             ",\"nested_blocksize\":256,\"nested_offset\":0.5,\"nested_dtype\":\"float16\""),
+       NULL, "key 'nested_dtype': 'float16'"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    builder_t b = {0};
+    bnb_options_t options = {
+        .type = "nf4", .block = 64, .state = rows[i].state, .leave_out = rows[i].leave_out};
+    hone_code_t code = strstr(rows[i].part, "nested_dtype") ? HONE_UNSUPPORTED : HONE_INVALID;
+    add_bitsandbytes(&b, &sample, 8, 64, &options);
+    refuse(f, &b, NULL, code, rows[i].part);
+  }
+}
+
+static void test_companions_refused(void **state) {
+  fixture_t *f = *state;
+  const float nan = NAN, zero = 0, one = 1;
+  static const char bytes[4096];
+  static const char *const nvfp4 =
+      "\"quant_method\": \"compressed-tensors\", \"format\": \"nvfp4-pack-quantized\"";
+  builder_t b = {0};
+  builder_add(&b, "m.weight_packed", "U8", "[4, 32]", bytes, 128);
+  refuse(f, &b, nvfp4, HONE_INVALID,
+         "tensor 'm.weight_packed': companion 'm.weight_scale' is missing");
+  builder_add(&b, "m.weight_packed", "U8", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F8_E4M3", "[4, 4]", bytes, 16);
+  refuse(f, &b, nvfp4, HONE_INVALID, "companion 'm.weight_global_scale' is missing");
+  builder_add(&b, "m.weight_packed", "U8", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F8_E4M3", "[4, 2]", bytes, 8);
+  refuse(f, &b, nvfp4, HONE_INVALID,
+         "companion 'm.weight_scale' has shape [4, 2]; expected [4, 4]");
+  builder_add(&b, "m.weight_packed", "U8", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F8_E4M3", "[4, 4]", bytes, 16);
+  refuse(f, &b, NULL, HONE_INVALID, "has dtype F8_E4M3; expected U8 F8_E8M0");
+  builder_add(&b, "m.weight_packed", "I32", "[4, 8]", bytes, 128);
+  refuse(f, &b, nvfp4, HONE_INVALID, "codes of dtype I32; expected U8");
+  builder_add(&b, "m.weight_packed", "U8", "[4, 4, 8]", bytes, 128);
+  refuse(f, &b, nvfp4, HONE_UNSUPPORTED, "codes of shape [4, 4, 8]");
+  builder_add(&b, "m.weight_packed", "U8", "[4, 12]", bytes, 48);
+  refuse(f, &b, nvfp4, HONE_INVALID, "rows of 24 weights; expected a multiple of 16");
+  const float bad[] = {nan, zero, -1, INFINITY};
+  for (size_t i = 0; i < 4; i++) {
+    builder_add(&b, "m.weight_packed", "U8", "[4, 32]", bytes, 128);
+    builder_add(&b, "m.weight_scale", "F8_E4M3", "[4, 4]", bytes, 16);
+    builder_add(&b, "m.weight_global_scale", "F32", "[1]", &bad[i], 4);
+    refuse(f, &b, nvfp4, HONE_INVALID, "companion 'm.weight_global_scale' is");
+  }
+  builder_add(&b, "m.weight", "U8", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F32", "[1]", &one, 4);
+  refuse(f, &b, NULL, HONE_INVALID, "looks like BitNet's packed ternary, but no");
+  builder_add(&b, "m.weight", "U8", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F32", "[2]", bytes, 8);
+  refuse(f, &b, "\"quant_method\": \"bitnet\"", HONE_INVALID,
+         "companion 'm.weight_scale' has shape [2]; expected 1 elements");
+  builder_add(&b, "m.weight", "F8_E4M3", "[4, 32]", bytes, 128);
+  builder_add(&b, "m.weight_scale", "F32", "[1]", &one, 4);
+  refuse(f, &b, NULL, HONE_INVALID, "'.weight_scale' belongs to a quantized tensor");
+  builder_add(&b, "m_blocks", "U8", "[4, 2, 8]", bytes, 64);
+  builder_add(&b, "m_scales", "U8", "[4, 2]", bytes, 8);
+  refuse(f, &b, NULL, HONE_INVALID, "blocks of 8 bytes; expected 16");
+  builder_add(&b, "m_blocks", "U8", "[4, 2, 16]", bytes, 128);
+  builder_add(&b, "m_scales", "U8", "[4, 2]", bytes, 8);
+  builder_add(&b, "m.weight", "F32", "[4, 2]", bytes, 32);
+  refuse(f, &b, NULL, HONE_INVALID, "the checkpoint holds 'm.weight' too");
+}
+
+static void test_configs_refused(void **state) {
+  fixture_t *f = *state;
+  static const struct {
+    const char *config;
+    hone_code_t code;
+    const char *part;
+  } rows[] = {
+      {"\"quant_method\": \"awq\"", HONE_UNSUPPORTED, "quant_method 'awq'"},
+      {"\"quant_method\": \"awq\"", HONE_UNSUPPORTED, "it reads bitsandbytes nf4 and fp4"},
+      {"\"bits\": 4", HONE_UNSUPPORTED, "quant_method 'unknown'"},
+      {"\"quant_method\": 4", HONE_INVALID, "key 'quantization_config.quant_method': expected"},
+      {"\"quant_method\": \"bitsandbytes\", \"load_in_8bit\": true", HONE_UNSUPPORTED,
+       "not in 4 bits"},
+      {"\"quant_method\": \"bitsandbytes\", \"bnb_4bit_quant_type\": \"fp4\"", HONE_INVALID,
+       "tensor 'm.weight': it is stored as nf4, but"},
+      {"\"quant_method\": \"bitsandbytes\", \"bnb_4bit_quant_type\": \"int4\"", HONE_UNSUPPORTED,
+       "bnb_4bit_quant_type 'int4'"},
+      {"\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"", HONE_UNSUPPORTED,
+       "'pack-quantized'"},
+      {"\"quant_method\": \"modelopt\", \"quant_algo\": \"FP8\"", HONE_UNSUPPORTED, "'FP8'"},
+      {"\"quant_method\": \"bitnet\", \"linear_class\": \"other\"", HONE_UNSUPPORTED, "'other'"},
+      {"\"quant_method\": \"bitnet\", \"use_rms_norm\": true", HONE_UNSUPPORTED, "use_rms_norm"},
+      {"\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\", \"quantization_mode\": "
+       "\"online\"",
+       HONE_UNSUPPORTED, "quantization_mode 'online'"},
+      {"\"quant_method\": \"mxfp4\"", HONE_INVALID,
+       "tensor 'm.weight': it is stored as bitsandbytes' 4 bits, but"},
+  };
+  const bnb_options_t options = {.type = "nf4", .block = 64};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    builder_t b = {0};
+    add_bitsandbytes(&b, &sample, 8, 64, &options);
+    refuse(f, &b, rows[i].config, rows[i].code, rows[i].part);
+  }
+  builder_t b = {0};
+  add_plain(&b);
+  refuse(f, &b, "\"quant_method\": \"mxfp4\"", HONE_INVALID, "but no tensor is stored so");
+}
+
+// Scales are looked at when rows are read.
+static void check_bad_row(fixture_t *f, builder_t *b, int64_t bad_row, const char *part) {
+  float out[512];
+  builder_write(b, f);
+  hone_checkpoint_t *checkpoint = open_folder(f);
+  for (int64_t row = 0; row < 4; row++) {
+    if (row == bad_row) {
+      assert_refuses(f, hone_checkpoint_read_rows(checkpoint, "m.weight", row, 1, out, &f->status),
+                     HONE_INVALID, part);
+    } else {
+      assert_ok(f, hone_checkpoint_read_rows(checkpoint, "m.weight", row, 1, out, &f->status));
+    }
+  }
+  hone_checkpoint_close(checkpoint);
+}
+
+static void test_bad_scales(void **state) {
+  fixture_t *f = *state;
+  builder_t b = {0};
+  bnb_options_t options = {.type = "nf4", .block = 64, .bad = NAN};
+  add_bitsandbytes(&b, &sample, 4, 128, &options);
+  check_bad_row(f, &b, 1,
+                "tensor 'm.weight': companion 'm.weight.absmax': NaN scale at row 1, column 0");
+  options.bad = INFINITY;
+  add_bitsandbytes(&b, &sample, 4, 128, &options);
+  check_bad_row(f, &b, 1, "a scale that makes weights infinite at row 1, column 0");
+  add_e2m1(&b, &sample, 4, 64, CT_NVFP4, 0.5f, 0x7F);
+  check_bad_row(f, &b, 1, "companion 'm.weight_scale': NaN scale at row 1, column 16");
+  add_e2m1(&b, &sample, 4, 64, MODELOPT, 0.5f, 0xFF);
+  check_bad_row(f, &b, 1, "companion 'm.weight_scale': NaN scale at row 1, column 16");
+  add_e2m1(&b, &sample, 4, 64, MODELOPT, 0.5f, 0x85);
+  check_bad_row(f, &b, 1, "negative scale at row 1, column 16");
+  add_e2m1(&b, &sample, 4, 64, CT_MXFP4, 0, 0xFF);
+  check_bad_row(f, &b, 1, "companion 'm.weight_scale': NaN scale at row 1, column 32");
+  add_e2m1(&b, &sample, 4, 64, BLOCKS, 0, 0xFE);
+  check_bad_row(f, &b, 1, "companion 'm_scales': a scale that makes weights infinite at row 1");
+  quantization_config(f, "\"quant_method\": \"bitnet\"");
+  add_bitnet(&b, &sample, 4, 64, 1, 1);
+  ((uint8_t *)b.data.data)[5] |= 3 << 4;
+  check_bad_row(f, &b, 2, "tensor 'm.weight': 3 is no ternary code, at row 2, column 5");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_bitsandbytes, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_e2m1, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_bitnet, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_bitsandbytes_refused, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_companions_refused, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_configs_refused, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_bad_scales, fixture_setup, fixture_teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
