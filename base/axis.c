@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 static const double nice[] = {1, 2, 5, 10};
 enum { NICE_COUNT = sizeof nice / sizeof *nice };
 
@@ -105,7 +107,7 @@ const char *hone_axis_label(const hone_axis_t *axis, double tick, char out[HONE_
   // What is left of a zero after adding steps.
   if (!axis->is_log && fabs(tick) < 1e-9 * (axis->high - axis->low)) tick = 0;
   double size = fabs(tick);
-  snprintf(out, HONE_AXIS_LABEL_BYTES, size == 0 || (size >= 1e-3 && size < 1e6) ? "%.10g" : "%.3g",
-           tick);
+  if (size > 0 && (size < 0.999e-3 || size >= 1e6)) return hone_text_power(tick, 3, true, out);
+  snprintf(out, HONE_AXIS_LABEL_BYTES, "%s%.10g", tick < 0 ? "−" : "", size);
   return out;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { HONE_AXIS_TICKS = 16, HONE_AXIS_LABEL_BYTES = 24 };
+enum { HONE_AXIS_TICKS = 16, HONE_AXIS_LABEL_BYTES = 40 };
 
 typedef struct hone_axis {
   bool is_log;
@@ -23,7 +23,7 @@ void hone_axis_init(hone_axis_t *axis, bool is_log, double low, double high, siz
 // Place of a value: 0 at low, 1 at high, beyond outside. NaN for what has none (NaN, an infinity;
 // zero and less on a logarithmic axis).
 double hone_axis_place(const hone_axis_t *axis, double value);
-// Short text of a tick: "0.25", "1500", "1e-05".
+// Short text of a tick: "0.25", "1500", "10⁻⁵".
 const char *hone_axis_label(const hone_axis_t *axis, double tick, char out[HONE_AXIS_LABEL_BYTES]);
 
 #endif

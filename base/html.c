@@ -128,29 +128,13 @@ void hone_html_cell_format(hone_html_table_t *table, const char *format, ...) {
 }
 
 const char *hone_html_number(double value, int digits, char out[40]) {
-  char plain[32];
-  size_t used = 0;
   double size = fabs(value);
   out[0] = '\0';
   if (!isfinite(value)) return out;
   if (value == 0) return strcpy(out, "0");
-  if (size >= 1e-3 && size < 1e6) {
-    int whole = (int)floor(log10(size)) + 1, places = digits - whole;
-    snprintf(plain, sizeof plain, "%.*f", places > 0 ? places : 0, value);
-  } else {
-    snprintf(plain, sizeof plain, "%.*e", digits > 1 ? digits - 1 : 0, value);
-  }
-  for (const char *c = plain; *c && used + 4 < 40; c++) {
-    bool is_exponent_zero = *c == '0' && c > plain + 1 && c[-2] == 'e';
-    if (*c == '+' || is_exponent_zero) continue;
-    if (*c == '-') {
-      memcpy(out + used, "\xe2\x88\x92", 3);
-      used += 3;
-    } else {
-      out[used++] = *c;
-    }
-  }
-  out[used] = '\0';
+  if (size < 1e-3 || size >= 1e6) return hone_text_power(value, digits, false, out);
+  int whole = (int)floor(log10(size)) + 1, places = digits - whole;
+  snprintf(out, 40, "%s%.*f", value < 0 ? "−" : "", places > 0 ? places : 0, size);
   return out;
 }
 

@@ -39,10 +39,10 @@ void hone_html_table_end(hone_html_table_t *table);
 void hone_html_cell(hone_html_table_t *table, const char *text);  // NULL or "": a dash
 void hone_html_cell_format(hone_html_table_t *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-// A measured number with `digits` significant digits, as 0.0123 or 1.23e−5; a dash unless finite.
+// A measured number with `digits` significant digits, as 0.0123 or 1.23×10⁻⁵; a dash unless finite.
 void hone_html_cell_number(hone_html_table_t *table, double value, int digits);
 
-// The text of a measured number, with U+2212 as its minus; `out` holds at least 40 bytes.
+// The text of such a number, "" unless finite; `out` holds at least 40 bytes.
 const char *hone_html_number(double value, int digits, char out[40]);
 
 #endif

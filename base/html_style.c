@@ -34,7 +34,7 @@ const char *const hone_html_style[] = {
     ".lead,.note,figcaption,caption,dt{color:var(--soft)}",
     ".lead{margin:0}",
     // key figures
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(14.5rem,1fr));gap:.75rem;"
     "margin:0 0 1.5rem}",
     ".figures div{background:var(--raised);border:1px solid var(--rule);border-radius:8px;"
     "padding:.8rem 1rem .75rem}",
@@ -62,7 +62,7 @@ const char *const hone_html_style[] = {
     "figure{margin:1.4rem 0 1.75rem}",
     "figcaption{font-size:.88rem;margin-bottom:.8rem;max-width:46rem}",
     "figcaption strong{color:var(--ink);font-weight:600}",
-    "svg{display:block;width:100%;max-width:54rem;min-width:38rem;height:auto;font-size:13px}",
+    "svg{display:block;width:100%;min-width:38rem;height:auto;font-size:13px}",
     "svg text{fill:currentColor;font-variant-numeric:tabular-nums}",
     "svg .tick,svg .name{fill:var(--soft)}",
     "svg .note{font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-width:4px;"

@@ -118,7 +118,7 @@ static void draw_rules(const canvas_t *canvas) {
     if (!isfinite(at)) continue;
     if (rule->is_horizontal) {
       line(canvas, canvas->left, at, canvas->right, at, "rule");
-      hone_svg_write(canvas->right - 4, at - 5, "end", "note", rule->label, canvas->out);
+      hone_svg_write(canvas->right + 6, at + 4, "start", "note", rule->label, canvas->out);
       continue;
     }
     bool fits = at + 6 + hone_svg_text_width(rule->label) < canvas->right;
@@ -210,12 +210,21 @@ static double label_width(const hone_axis_t *axis) {
   return widest;
 }
 
+// Labels of level rules stand to the right of the plot.
+static double right_margin(const hone_svg_plot_t *plot) {
+  double widest = 24;
+  for (size_t i = 0; i < plot->rule_count; i++)
+    if (plot->rules[i].is_horizontal)
+      widest = fmax(widest, hone_svg_text_width(plot->rules[i].label) + 8);
+  return widest;
+}
+
 size_t hone_svg_plot(const hone_svg_plot_t *plot, hone_buffer_t *out) {
   hone_buffer_t body = {0};
   canvas_t canvas = {.plot = plot, .out = &body};
   make_axes(&canvas);
   canvas.left = label_width(&canvas.y) + 12;
-  canvas.right = HONE_SVG_WIDTH - 24;
+  canvas.right = HONE_SVG_WIDTH - right_margin(plot);
   canvas.top = draw_legend(plot, &body) + 28;
   canvas.bottom = canvas.top + PLOT_HEIGHT;
   draw_axes(&canvas);

@@ -5,7 +5,7 @@
 
 #include "base/svg.h"
 
-enum { HONE_SVG_WIDTH = 800, HONE_SVG_LETTER = 7, HONE_SVG_LINE_HEIGHT = 20 };
+enum { HONE_SVG_WIDTH = 800, HONE_SVG_LETTER = 8, HONE_SVG_LINE_HEIGHT = 20 };
 
 typedef struct hone_svg_key {  // an item of the legend
   const char *name;

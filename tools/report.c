@@ -102,7 +102,7 @@ static void group_tensor(loader_t *loader, hone_report_tensor_t *tensor) {
   const char *layer =
       tensor->layer < 0 ? tensor->part
                         : hone_arena_format(loader->arena, "layers.%lld", (long long)tensor->layer);
-  group(loader, &report->layers, 'l', layer, tensor);
+  tensor->layer_index = group(loader, &report->layers, 'l', layer, tensor);
 }
 
 // ---- tensors

@@ -22,12 +22,12 @@ typedef HONE_LIST(hone_report_group_t) hone_report_groups_t;
 
 typedef struct hone_report_tensor {
   const char *name, *format;
-  const char *block;  // "layers.3.ffn"
-  const char *kind;   // "ffn.down": the name without its layer
-  const char *part;   // "ffn": the block without its layer
-  int64_t layer;      // -1: in none
-  size_t role;        // index into hone_report_t.roles
-  size_t format_index;
+  const char *block;                 // "layers.3.ffn"
+  const char *kind;                  // "ffn.down": the name without its layer
+  const char *part;                  // "ffn": the block without its layer
+  int64_t layer;                     // -1: in none
+  size_t role;                       // index into hone_report_t.roles
+  size_t format_index, layer_index;  // into hone_report_t.formats and .layers
   uint64_t N, K, bytes, bits;
   bool is_measured;
   double signal, noise;

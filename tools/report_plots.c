@@ -8,76 +8,109 @@
 
 // ---- error of every tensor, by layer
 
-// Groups of `layers` that have quantized tensors, as places on the axis.
-typedef struct slots {
-  const char **names;  // "embed", "0", "1", ..., "head"
-  const char **groups;
+typedef struct error_plot {
+  const hone_report_t *report;
+  hone_arena_t *arena;
+  double least, largest;  // errors within the layers; least > largest: there are none
+  size_t *slots;          // (layers of the report) places on the axis
+  const char **names;     // of the places: "embed", "0", "1", ...
   size_t count;
-} slots_t;
+} error_plot_t;
 
-static slots_t make_slots(const hone_report_t *report, hone_arena_t *arena) {
-  size_t count = report->layers.count;
-  slots_t slots = {HONE_NEW_ARRAY(arena, const char *, count),
-                   HONE_NEW_ARRAY(arena, const char *, count)};
-  for (size_t i = 0; i < count; i++) {
-    const hone_report_group_t *layer = &report->layers.items[i];
-    if (!layer->measured) continue;
-    slots.groups[slots.count] = layer->name;
-    slots.names[slots.count++] =
-        hone_text_starts(layer->name, "layers.") ? strchr(layer->name, '.') + 1 : layer->name;
+static void find_span(error_plot_t *plot) {
+  plot->least = INFINITY;
+  for (size_t i = 0; i < plot->report->tensors.count; i++) {
+    const hone_report_tensor_t *tensor = &plot->report->tensors.items[i];
+    double mse = hone_report_tensor_mse(tensor);
+    if (tensor->layer < 0 || !(mse > 0)) continue;
+    plot->least = fmin(plot->least, mse);
+    plot->largest = fmax(plot->largest, mse);
   }
-  return slots;
 }
 
-static double slot_of(const slots_t *slots, const hone_report_tensor_t *tensor) {
-  size_t bytes = strlen(tensor->layer < 0 ? tensor->part : tensor->block);
-  if (tensor->layer >= 0) bytes = (size_t)(tensor->kind - tensor->name) - 1;
-  for (size_t i = 0; i < slots->count; i++)
-    if (strlen(slots->groups[i]) == bytes && !memcmp(slots->groups[i], tensor->name, bytes))
-      return (double)i;
-  return NAN;
+// An embedding in q8 beside layers in four bits would press all of them into one line: what lies
+// far from the layers is told in words instead.
+static bool is_drawn(const error_plot_t *plot, const hone_report_tensor_t *tensor) {
+  enum { FAR = 5 };
+  double mse = hone_report_tensor_mse(tensor);
+  if (!tensor->is_measured) return false;
+  if (tensor->layer >= 0 || plot->least > plot->largest) return true;
+  return mse * FAR >= plot->least && mse <= plot->largest * FAR;
 }
 
-static hone_svg_series_t kind_series(const hone_report_t *report, const slots_t *slots,
-                                     const hone_report_group_t *kind, hone_arena_t *arena) {
+static const char *far_tensors(const error_plot_t *plot) {
+  const char *text = "";
   char number[40];
-  double *x = HONE_NEW_ARRAY(arena, double, kind->measured);
-  double *y = HONE_NEW_ARRAY(arena, double, kind->measured);
-  const char **labels = HONE_NEW_ARRAY(arena, const char *, kind->measured);
+  for (size_t i = 0; i < plot->report->tensors.count; i++) {
+    const hone_report_tensor_t *tensor = &plot->report->tensors.items[i];
+    if (!tensor->is_measured || is_drawn(plot, tensor)) continue;
+    text = hone_arena_format(plot->arena, "%s%s %s (%s) %s", text,
+                             *text ? "," : " Off the scale:", tensor->name, tensor->format,
+                             hone_html_number(hone_report_tensor_mse(tensor), 3, number));
+  }
+  return *text ? hone_arena_format(plot->arena, "%s.", text) : text;
+}
+
+// A place for every layer with something to draw, in their order.
+static void make_slots(error_plot_t *plot) {
+  const hone_report_t *report = plot->report;
+  size_t layers = report->layers.count;
+  bool *is_used = HONE_NEW_ARRAY(plot->arena, bool, layers);
+  plot->slots = HONE_NEW_ARRAY(plot->arena, size_t, layers);
+  plot->names = HONE_NEW_ARRAY(plot->arena, const char *, layers);
+  for (size_t i = 0; i < report->tensors.count; i++)
+    if (is_drawn(plot, &report->tensors.items[i]))
+      is_used[report->tensors.items[i].layer_index] = true;
+  for (size_t i = 0; i < layers; i++) {
+    const char *name = report->layers.items[i].name;
+    if (!is_used[i]) continue;
+    plot->slots[i] = plot->count;
+    plot->names[plot->count++] = hone_text_starts(name, "layers.") ? strchr(name, '.') + 1 : name;
+  }
+}
+
+static hone_svg_series_t kind_series(const error_plot_t *plot, const hone_report_group_t *kind) {
+  char number[40];
+  double *x = HONE_NEW_ARRAY(plot->arena, double, kind->measured);
+  double *y = HONE_NEW_ARRAY(plot->arena, double, kind->measured);
+  const char **labels = HONE_NEW_ARRAY(plot->arena, const char *, kind->measured);
   hone_svg_series_t series = {.name = kind->name,
                               .marks = HONE_SVG_POINTS | HONE_SVG_LINE,
                               .x = x,
                               .y = y,
                               .labels = labels};
-  for (size_t i = 0; i < report->tensors.count && series.count < kind->measured; i++) {
-    const hone_report_tensor_t *tensor = &report->tensors.items[i];
-    if (!tensor->is_measured || strcmp(tensor->kind, kind->name)) continue;
-    x[series.count] = slot_of(slots, tensor);
+  for (size_t i = 0; i < plot->report->tensors.count && series.count < kind->measured; i++) {
+    const hone_report_tensor_t *tensor = &plot->report->tensors.items[i];
+    if (!is_drawn(plot, tensor) || strcmp(tensor->kind, kind->name)) continue;
+    x[series.count] = (double)plot->slots[tensor->layer_index];
     y[series.count] = hone_report_tensor_mse(tensor);
     labels[series.count++] =
-        hone_arena_format(arena, "%s (%s): %s", tensor->name, tensor->format,
+        hone_arena_format(plot->arena, "%s (%s): %s", tensor->name, tensor->format,
                           hone_html_number(hone_report_tensor_mse(tensor), 3, number));
   }
   return series;
 }
 
 void hone_report_plot_errors(const hone_report_t *report, hone_arena_t *arena, hone_buffer_t *out) {
-  slots_t slots = make_slots(report, arena);
+  error_plot_t errors = {.report = report, .arena = arena};
   hone_svg_series_t *series = HONE_NEW_ARRAY(arena, hone_svg_series_t, report->kinds.count);
   size_t count = 0;
+  find_span(&errors);
+  make_slots(&errors);
   for (size_t i = 0; i < report->kinds.count; i++) {
-    if (!report->kinds.items[i].measured) continue;
-    series[count] = kind_series(report, &slots, &report->kinds.items[i], arena);
+    series[count] = kind_series(&errors, &report->kinds.items[i]);
     series[count].color = count;
-    count++;
+    if (series[count].count) count++;
   }
   hone_svg_plot_t plot = {
       .id = "errors",
       .title = "Weight error by layer.",
-      .description =
-          "Relative mean squared error of every quantized tensor, Σ(w − ŵ)² / Σw², on a "
-          "logarithmic axis; tensors of one kind are joined across the layers.",
-      .x = {.name = "layer", .names = slots.names, .name_count = slots.count},
+      .description = hone_arena_format(arena,
+                                       "Relative mean squared error of every quantized tensor, Σ(w "
+                                       "− ŵ)² / Σw², on a logarithmic "
+                                       "axis; tensors of one kind are joined across the layers.%s",
+                                       far_tensors(&errors)),
+      .x = {.name = "layer", .names = errors.names, .name_count = errors.count},
       .y = {.name = "relative MSE", .is_log = true},
       .series = series,
       .series_count = count,
