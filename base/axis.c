@@ -28,6 +28,8 @@ static void put_linear(hone_axis_t *axis, size_t wanted) {
   double first = floor(axis->low / step + 1e-9), last = ceil(axis->high / step - 1e-9);
   if (last <= first) last = first + 1;
   for (double i = first; i <= last; i++) add_tick(axis, i * step);
+  axis->step = step;
+  axis->decimals = (int)fmax(0, -floor(log10(step) + 1e-9));
 }
 
 // Powers of ten, every `stride`th.
@@ -60,6 +62,9 @@ static void put_log(hone_axis_t *axis, size_t wanted) {
   }
 }
 
+// Beyond these the arithmetic of steps could overflow or lose its digits.
+static const double most = 1e300, least = 1e-300;
+
 static void repair(hone_axis_t *axis) {
   if (!isfinite(axis->low) || !isfinite(axis->high)) axis->low = 0, axis->high = 1;
   if (axis->low > axis->high) {
@@ -67,13 +72,16 @@ static void repair(hone_axis_t *axis) {
     axis->low = axis->high;
     axis->high = swap;
   }
-  if (axis->is_log && !(axis->high > 0)) axis->low = 0.1, axis->high = 1;
-  if (axis->is_log && !(axis->low > 0)) axis->low = axis->high / 1000;
+  axis->low = fmax(axis->low, -most);
+  axis->high = fmin(axis->high, most);
+  if (axis->is_log && !(axis->high > least)) axis->low = 0.1, axis->high = 1;
+  if (axis->is_log && !(axis->low > least)) axis->low = axis->high / 1000;
   // Too narrow for ticks that differ.
-  if (axis->high - axis->low > 1e-9 * fmax(fabs(axis->low), fabs(axis->high))) return;
-  double middle = axis->low;
+  double size = fmax(fabs(axis->low), fabs(axis->high));
+  if (axis->high - axis->low > fmax(1e-9 * size, least)) return;
+  double middle = size > least ? axis->low : 0;
   if (axis->is_log) {
-    axis->low = middle / 2, axis->high = middle * 2;
+    axis->low = axis->high / 2, axis->high *= 2;
   } else {
     double half = middle == 0 ? 0.5 : fabs(middle) / 2;
     axis->low = middle - half, axis->high = middle + half;
@@ -83,7 +91,7 @@ static void repair(hone_axis_t *axis) {
 void hone_axis_init(hone_axis_t *axis, bool is_log, double low, double high, size_t wanted) {
   if (wanted < 2) wanted = 2;
   if (wanted > 12) wanted = 12;
-  *axis = (hone_axis_t){.is_log = is_log, .low = low, .high = high};
+  *axis = (hone_axis_t){.is_log = is_log, .low = low, .high = high, .decimals = -1};
   repair(axis);
   if (is_log) {
     put_log(axis, wanted);
@@ -107,7 +115,17 @@ const char *hone_axis_label(const hone_axis_t *axis, double tick, char out[HONE_
   // What is left of a zero after adding steps.
   if (!axis->is_log && fabs(tick) < 1e-9 * (axis->high - axis->low)) tick = 0;
   double size = fabs(tick);
-  if (size > 0 && (size < 0.999e-3 || size >= 1e6)) return hone_text_power(tick, 3, true, out);
-  snprintf(out, HONE_AXIS_LABEL_BYTES, "%s%.10g", tick < 0 ? "−" : "", size);
+  double largest = axis->decimals < 0 ? size : fmax(fabs(axis->low), fabs(axis->high));
+  const char *sign = tick < 0 ? "−" : "";
+  if (size > 0 && (largest < 0.999e-3 || largest >= 1e6)) {
+    // As many digits as tell a tick from the next.
+    double digits = axis->decimals < 0 ? 3 : floor(log10(size)) + 1 - log10(axis->step);
+    return hone_text_power(tick, (int)fmin(fmax(ceil(digits), 1), 9), true, out);
+  }
+  if (axis->decimals < 0) {
+    snprintf(out, HONE_AXIS_LABEL_BYTES, "%s%.10g", sign, size);
+  } else {
+    snprintf(out, HONE_AXIS_LABEL_BYTES, "%s%.*f", sign, axis->decimals, size);
+  }
   return out;
 }

@@ -14,6 +14,8 @@ typedef struct hone_axis {
   double low, high;  // low < high; both positive on a logarithmic axis
   double ticks[HONE_AXIS_TICKS];
   size_t tick_count;  // at least 2
+  double step;        // between linear ticks
+  int decimals;       // of labels, all alike; -1: as short as each can be
 } hone_axis_t;
 
 // Covers [low, high], widened to ticks, with about `wanted` (2..12) of them. Whatever comes in, a

@@ -40,7 +40,9 @@ const char *const hone_html_style[] = {
     "padding:.8rem 1rem .75rem}",
     ".figures dt{font-size:.82rem;margin:0}",
     ".figures dd{margin:0}",
-    ".figures .value{font-size:1.5rem;line-height:1.35;font-weight:600;letter-spacing:-.01em;"
+    ".figures "
+    ".value{font-size:1.5rem;white-space:nowrap;line-height:1.35;font-weight:600;letter-spacing:-."
+    "01em;"
     "font-variant-numeric:tabular-nums}",
     ".figures .detail{font-size:.82rem;color:var(--soft);line-height:1.4}",
     // tables
@@ -80,7 +82,8 @@ const char *const hone_html_style[] = {
     "footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--rule);font-size:.85rem;"
     "color:var(--soft)}",
     "@media (max-width:40rem){main{padding:1.5rem 1rem 3rem}h1{font-size:1.55rem}"
-    ".figures{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}",
+    ".figures{grid-template-columns:repeat(auto-fit,minmax(10rem,1fr))}.figures "
+    ".value{font-size:1.3rem}}",
     "@page{margin:16mm 14mm}",
     "@media print{body{font-size:10pt}main{max-width:none;padding:0}h2{break-after:avoid}"
     "figure,.figures div,tr{break-inside:avoid}thead{display:table-header-group}"

@@ -104,7 +104,7 @@ static void draw_axes(const canvas_t *canvas) {
                      hone_axis_label(&canvas->x, canvas->x.ticks[i], label), canvas->out);
     }
   }
-  hone_svg_write(0, canvas->top - 12, "start", "name", canvas->plot->y.name, canvas->out);
+  hone_svg_write(0, canvas->top - 15, "start", "name", canvas->plot->y.name, canvas->out);
   hone_svg_write(canvas->right, canvas->bottom + 38, "end", "name", canvas->plot->x.name,
                  canvas->out);
 }
@@ -225,7 +225,7 @@ size_t hone_svg_plot(const hone_svg_plot_t *plot, hone_buffer_t *out) {
   make_axes(&canvas);
   canvas.left = label_width(&canvas.y) + 12;
   canvas.right = HONE_SVG_WIDTH - right_margin(plot);
-  canvas.top = draw_legend(plot, &body) + 28;
+  canvas.top = draw_legend(plot, &body) + 32;
   canvas.bottom = canvas.top + PLOT_HEIGHT;
   draw_axes(&canvas);
   for (size_t i = 0; i < plot->series_count; i++)
