@@ -119,7 +119,8 @@ static bool load_tensor(loader_t *loader, json_t *object) {
   hone_format_t format;
   int64_t N = hone_manifest_integer(object, "N"), K = hone_manifest_integer(object, "K");
   int64_t bytes = hone_manifest_integer(object, "bytes");
-  if (!*tensor.name || N < 1 || K < 1 || N > UINT32_MAX || K > UINT32_MAX || bytes < 0)
+  if (!*tensor.name || N < 1 || K < 1 || N > UINT32_MAX || K > UINT32_MAX || bytes < 0 ||
+      (uint64_t)bytes > report->weight_bytes)
     return hone_fail(loader->status, HONE_INVALID, "%s: its manifest is damaged: tensor %zu '%s'",
                      loader->path, report->tensors.count, tensor.name);
   if (!hone_format_parse(tensor.format, &format, loader->status))

@@ -54,6 +54,15 @@ grep -q "No tensor is quantized" plain.html || bad "page of a model in f32"
 expect_exit 0 "$hone" compile "$story_model" -o libstory.so --emit lib --weights nf4
 expect_exit 0 "$hone" report libstory.so
 
+# an error measured on the output of a calibrated linear is shown where the manifest has one
+cp story-nf4 calibrated
+LC_ALL=C sed -i '0,/"xxh3": "[0-9a-f]\{16\}"/s//"output_error": 0.00123   /' calibrated
+expect_exit 0 "$hone" report calibrated --json --html calibrated.html
+out_has '"output_error": 0.00123'
+checks=$((checks + 1))
+grep -q "Output error" calibrated.html || bad "no column for the output error"
+grep -q "Output error" plain.html && bad "a column for nothing"
+
 # ---- with a text and a reference
 set -- --against story --text "$text" --context 256 --chunks 4
 expect_exit 0 "$hone" report story-nf4 "$@" --json --html page.html
