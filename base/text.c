@@ -247,3 +247,29 @@ void hone_buffer_align(hone_buffer_t *buffer, size_t alignment) {
 const char *hone_buffer_cstr(const hone_buffer_t *buffer) {
   return buffer->data ? buffer->data : "";
 }
+
+const char *hone_text_power(double value, int digits, bool is_short, char out[40]) {
+  static const char *const raised[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  char plain[32];
+  out[0] = '\0';
+  if (!isfinite(value)) return out;
+  snprintf(plain, sizeof plain, "%.*e", digits - 1, value);
+  char *factor = plain, *exponent = strchr(plain, 'e');
+  *exponent++ = '\0';
+  bool is_negative = *factor == '-';
+  if (is_negative) factor++;
+  if (is_short && strchr(factor, '.')) {
+    char *last = factor + strlen(factor) - 1;
+    while (*last == '0') *last-- = '\0';
+    if (*last == '.') *last = '\0';
+  }
+  bool is_one = is_short && !strcmp(factor, "1");
+  size_t used = (size_t)snprintf(out, 40, "%s%s%s10", is_negative ? "−" : "", is_one ? "" : factor,
+                                 is_one ? "" : "×");
+  int power = atoi(exponent);
+  if (power < 0) used += (size_t)snprintf(out + used, 40 - used, "⁻");
+  snprintf(plain, sizeof plain, "%d", abs(power));
+  for (const char *c = plain; *c; c++)
+    used += (size_t)snprintf(out + used, 40 - used, "%s", raised[*c - '0']);
+  return out;
+}

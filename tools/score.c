@@ -61,10 +61,9 @@ static int compare_doubles(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-// Standard error of the mean of n values, from their mean and the sum of their squares.
-static double mean_error(double mean, double squares, size_t n) {
-  double variance = squares / (double)n - mean * mean;
-  return n > 1 && variance > 0 ? sqrt(variance / (double)(n - 1)) : 0;
+double hone_score_error(double sum, double squares, size_t count) {
+  double mean = sum / (double)count, variance = squares / (double)count - mean * mean;
+  return count > 1 && variance > 0 ? sqrt(variance / (double)(count - 1)) : 0;
 }
 
 static void finish_reference(hone_score_t *score, double mean, hone_score_result_t *result) {
@@ -76,18 +75,20 @@ static void finish_reference(hone_score_t *score, double mean, hone_score_result
   for (size_t i = 0; i < n; i++) squares += score->kl[i] * score->kl[i];
   result->reference_perplexity = exp(reference);
   result->reference_perplexity_error =
-      mean_error(reference, score->reference_nll_squared, n) * result->reference_perplexity;
+      hone_score_error(score->reference_nll, score->reference_nll_squared, n) *
+      result->reference_perplexity;
   result->perplexity_ratio = exp(mean - reference);
   result->perplexity_ratio_error =
-      mean_error(mean - reference, score->delta_squared, n) * result->perplexity_ratio;
+      hone_score_error(score->nll - score->reference_nll, score->delta_squared, n) *
+      result->perplexity_ratio;
   result->kl_mean = sum / tokens;
-  result->kl_mean_error = mean_error(result->kl_mean, squares, n);
+  result->kl_mean_error = hone_score_error(sum, squares, n);
   result->kl_median = score->kl[n / 2];
   result->kl_p99 = score->kl[(size_t)((double)(n - 1) * 0.99)];
   result->kl_p999 = score->kl[(size_t)((double)(n - 1) * 0.999)];
   result->kl_max = score->kl[n - 1];
   result->top1_agreement = (double)score->agree / tokens;
-  result->top1_error = mean_error(result->top1_agreement, (double)score->agree, n);
+  result->top1_error = hone_score_error((double)score->agree, (double)score->agree, n);
 }
 
 void hone_score_finish(hone_score_t *score, hone_score_result_t *out_result) {
@@ -96,7 +97,8 @@ void hone_score_finish(hone_score_t *score, hone_score_result_t *out_result) {
   if (!n) return;
   double mean = score->nll / (double)n;
   out_result->perplexity = exp(mean);
-  out_result->perplexity_error = mean_error(mean, score->nll_squared, n) * out_result->perplexity;
+  out_result->perplexity_error =
+      hone_score_error(score->nll, score->nll_squared, n) * out_result->perplexity;
   if (score->has_reference) finish_reference(score, mean, out_result);
 }
 

@@ -55,6 +55,8 @@ void hone_score_finish(hone_score_t *score, hone_score_result_t *out_result);  /
 // After finish. At most `decades` decades up to the largest value.
 void hone_score_histogram(const hone_score_t *score, hone_arena_t *arena, size_t per_decade,
                           size_t decades, hone_score_histogram_t *out_histogram);
+// Standard error of the mean of `count` values, from their sum and the sum of their squares.
+double hone_score_error(double sum, double squares, size_t count);
 // Adds up positions [begin, end).
 hone_score_sums_t hone_score_range(const hone_score_t *score, size_t begin, size_t end);
 

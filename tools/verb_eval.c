@@ -12,7 +12,8 @@ typedef struct fields {
 static const hone_option_t options[] = {
     {HONE_OPTION_POSITIONAL, "ARTEFACT", .field = FIELD(evaluate.artefact),
      .help = "a program made by hone compile"},
-    {HONE_OPTION_STRING, "--text", NULL, "FILE", FIELD(evaluate.text), .help = "held-out text (required)"},
+    {HONE_OPTION_STRING, "--text", NULL, "FILE", FIELD(evaluate.text),
+     .help = "held-out text (required)"},
     {HONE_OPTION_STRING, "--against", NULL, "ARTEFACT", FIELD(evaluate.against),
      .help = "reference model: also print KL divergence and top-1 agreement"},
     {HONE_OPTION_INT, "--context", NULL, "N", FIELD(evaluate.context), .low = 4, .high = 1 << 20,

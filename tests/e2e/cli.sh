@@ -5,7 +5,7 @@ expect_exit 0 "$hone" --help
 expect_exit 0 "$hone" --version
 expect_exit 2 "$hone" complie
 err_has "compile"
-for verb in compile eval bench inspect opt list; do
+for verb in compile eval report bench inspect opt list; do
   expect_exit 0 "$hone" $verb --help
   out_has "--"
   expect_exit 0 "$hone" man $verb

@@ -78,6 +78,13 @@ static void test_numbers(void **state) {
   check_number(NAN, "null");
   check_number(INFINITY, "null");
   check_number(-INFINITY, "null");
+  hone_buffer_t out = {0};
+  hone_json_f64_digits(&(hone_json_t){.out = &out}, NULL, 1.0 / 3, 9);
+  assert_string_equal(hone_buffer_cstr(&out), "0.333333333");
+  out.bytes = 0;
+  hone_json_f64_digits(&(hone_json_t){.out = &out}, NULL, NAN, 9);
+  assert_string_equal(hone_buffer_cstr(&out), "null");
+  hone_buffer_deinit(&out);
 }
 
 static void test_round_trip(void **state) {

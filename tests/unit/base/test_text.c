@@ -1,4 +1,6 @@
 // Slices, numbers, hints, byte amounts, UTF-8, buffers and checked arithmetic.
+#include <math.h>
+
 #include "base/checked.h"
 #include "base/text.h"
 #include "tests/unit/unit.h"
@@ -162,6 +164,24 @@ static void test_buffer(void **state) {
   assert_null(buffer.data);
 }
 
+static void expect_power(double value, int digits, bool is_short, const char *expected) {
+  char text[40];
+  assert_string_equal(hone_text_power(value, digits, is_short, text), expected);
+}
+
+static void test_power(void **state) {
+  (void)state;
+  expect_power(3.51392726e-05, 3, false, "3.51×10⁻⁵");
+  expect_power(1e-5, 3, false, "1.00×10⁻⁵");
+  expect_power(1e-5, 3, true, "10⁻⁵");
+  expect_power(-2.5e120, 3, true, "−2.5×10¹²⁰");
+  expect_power(-1e3, 1, true, "−10³");
+  expect_power(9.996e7, 3, true, "10⁸");
+  expect_power(0, 2, true, "0×10⁰");
+  expect_power((double)INFINITY, 2, true, "");
+  expect_power(-1.23456789e-308, 9, false, "−1.23456789×10⁻³⁰⁸");
+}
+
 static void test_checked(void **state) {
   (void)state;
   uint64_t value = 3;
@@ -182,6 +202,7 @@ int main(void) {
       cmocka_unit_test(test_closest),         cmocka_unit_test(test_bytes),
       cmocka_unit_test(test_utf8_round_trip), cmocka_unit_test(test_utf8_invalid),
       cmocka_unit_test(test_buffer),          cmocka_unit_test(test_checked),
+      cmocka_unit_test(test_power),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
