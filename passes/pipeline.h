@@ -15,7 +15,7 @@ typedef struct hone_compile_options {  // strings are borrowed
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
   const char *acts;            // "f32", "q8"; NULL: what the weight format prefers
   const char *cache;           // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
-  const char *emit;            // "exe", "lib", "ir", "llvm", "asm"
+  const char *emit;            // "exe", "lib", "ir", "llvm", "asm", or an export
   const char *to;              // phase name to stop after, or NULL
   const char *dump;            // "PHASE:DIR" or "all:DIR", or NULL
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
@@ -26,10 +26,14 @@ typedef struct hone_compile_options {  // strings are borrowed
 
 // Supplied by tools: fills compile->model from options->model (phase 0), and the tokenizer blob.
 typedef bool hone_import_fn(hone_compile_t *compile, hone_status_t *status);
+// Supplied by tools for --emit of an export (codegen/export): writes options->output from the model
+// as phase `transform` leaves it; the phases after that do not run.
+typedef bool hone_export_fn(hone_compile_t *compile, hone_status_t *status);
 
 struct hone_compile {
   hone_compile_options_t options;
   hone_import_fn *import;
+  hone_export_fn *write_export;  // NULL: the target makes an artefact
   const hone_target_t *target;
   ir_session_t *session;
   hone_arena_t *arena;
