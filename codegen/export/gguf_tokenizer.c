@@ -217,10 +217,14 @@ bool hone_gguf_tokenizer_write(const hone_export_t *export, hone_gguf_metadata_t
                  .merges = section(blob, blob->merges),
                  .data = data};
   bool is_bytes = blob->kind == HONE_TOKENIZER_BYTES;
-  if (is_bytes && (!split_name(blob) || (blob->flags & HONE_TOKENIZER_ADD_PREFIX)))
-    return hone_fail(status, HONE_UNSUPPORTED,
-                     "tokenizer: llama.cpp has no byte-level tokenizer that %s",
-                     split_name(blob) ? "puts a space in front" : "does not cut text into words");
+  const char *lack = NULL;
+  if (is_bytes && !split_name(blob)) lack = "byte-level tokens without cutting text into words";
+  if (is_bytes && (blob->flags & HONE_TOKENIZER_ADD_PREFIX))
+    lack = "byte-level tokens with a space put in front";
+  if (!is_bytes && !(blob->flags & HONE_TOKENIZER_BYTE_FALLBACK))
+    lack = "pieces without byte tokens";  // it stops at the first unknown character
+  if (lack)
+    return hone_fail(status, HONE_UNSUPPORTED, "tokenizer: llama.cpp has none of %s", lack);
   mark_added(&view);
   hone_gguf_string(data, "tokenizer.ggml.model", is_bytes ? "gpt2" : "llama");
   hone_gguf_string(data, "tokenizer.ggml.pre", is_bytes ? split_name(blob) : "default");
