@@ -37,16 +37,16 @@ static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *stat
   char text[24];
   hone_format_t format = tensor->format;
   if (!hone_format_is_quantized(format.storage)) return true;
-  if (!is_bnb(format.storage))
-    return hone_fail(status, HONE_UNSUPPORTED,
-                     "tensor %s: a checkpoint folder cannot hold %s, only f32, f16, bf16, and "
-                     "nf4 and fp4 as bitsandbytes has them",
-                     tensor->source, hone_format_text(format, text));
   if (tensor->is_head)
     return hone_fail(status, HONE_UNSUPPORTED,
                      "tensor %s: bitsandbytes keeps embedding and head in floats; leave --head "
                      "out, or choose f32, f16 or bf16",
                      tensor->source);
+  if (!is_bnb(format.storage))
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "tensor %s: a checkpoint folder cannot hold %s, only f32, f16, bf16, and "
+                     "nf4 and fp4 as bitsandbytes has them",
+                     tensor->source, hone_format_text(format, text));
   if (tensor->columns % format.group == 0 || tensor->rows == 1) return true;
   bool narrower = tensor->columns % 32 == 0;  // the narrowest group of both
   return hone_fail(status, HONE_UNSUPPORTED,

@@ -91,13 +91,13 @@ void hone_gguf_array(hone_gguf_metadata_t *data, const char *key, hone_gguf_type
 
 static bool fail_format(const hone_export_tensor_t *tensor, const hone_block_type_t *type,
                         hone_status_t *status) {
-  char text[24], known[128], wanted[24];
+  char text[24], known[128];
   hone_format_text(tensor->format, text);
   if (type)
     return hone_fail(status, HONE_UNSUPPORTED,
-                     "tensor %s: GGUF's %s has a scale for every %u weights; ask for %s, not %s",
+                     "tensor %s: GGUF's %s has a scale for every %u weights; ask for %s:%u, not %s",
                      tensor->source, type->name, type->format.group,
-                     hone_format_text(type->format, wanted), text);
+                     hone_format_info(type->format.storage)->name, type->format.group, text);
   return hone_fail(status, HONE_UNSUPPORTED, "tensor %s: GGUF has no type for %s; it holds %s",
                    tensor->source, text, hone_block_type_list(known));
 }
