@@ -80,9 +80,10 @@ static bool create(const char *root, const char *name, const char *advice, hone_
   int length = snprintf(scratch->path, PATH_BYTES, "%s/%sXXXXXX", root, name);
   if (length >= PATH_BYTES) {
     atomic_store(&scratch->is_used, false);
-    return hone_fail(status, HONE_INVALID,
-                     "cannot make a temporary folder in '%.100s...': its path has more than %d bytes",
-                     root, PATH_BYTES - 14);
+    return hone_fail(
+        status, HONE_INVALID,
+        "cannot make a temporary folder in '%.100s...': its path has more than %d bytes", root,
+        PATH_BYTES - 14);
   }
   sigset_t all, before;
   sigfillset(&all);

@@ -38,8 +38,9 @@ static const hone_option_t options[] = {
      .help = "KV cache; default: f32 for f32 weights, else f16"},
     {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit),
      "exe|lib|ir|llvm|asm|checkpoint|gguf|gguf-tq1",
-     .help = "what to write; default: exe. lib also writes OUT.h; checkpoint (a folder) and gguf are "
-             "for other tools"},
+     .help =
+         "what to write; default: exe. lib also writes OUT.h; checkpoint (a folder) and gguf are "
+         "for other tools"},
     {HONE_OPTION_STRING, "--to", NULL, "PHASE", FIELD(compile.to),
      .help = "stop after this phase; writes nothing"},
     {HONE_OPTION_STRING, "--dump", NULL, "PHASE:DIR", FIELD(compile.dump),
@@ -105,7 +106,8 @@ static bool print_summary(hone_tool_t *tool, const fields_t *fields, hone_status
   struct stat info;
   const char *output = fields->compile.output;
   if (!output || stat(output, &info)) return true;  // stopped early by --to: nothing was written
-  if (S_ISDIR(info.st_mode) && stat(hone_path_join(tool->arena, output, "model.safetensors"), &info))
+  if (S_ISDIR(info.st_mode) &&
+      stat(hone_path_join(tool->arena, output, "model.safetensors"), &info))
     return true;
   if (!fields->json) {
     char size[16];

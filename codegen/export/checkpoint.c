@@ -1,7 +1,8 @@
-// --emit checkpoint: a Hugging Face folder under the checkpoint's own tensor names. Floats are plain
-// tensors; nf4 and fp4 are as bitsandbytes 0.40 and later saves them, unnested: blocks run over the
-// flattened (N, K), first code in the high nibble, and our scales (which may be negative: readers
-// only multiply) are their absmax. The folder is made beside DIR and renamed when it is complete.
+// --emit checkpoint: a Hugging Face folder under the checkpoint's own tensor names. Floats are
+// plain tensors; nf4 and fp4 are as bitsandbytes 0.40 and later saves them, unnested: blocks run
+// over the flattened (N, K), first code in the high nibble, and our scales (which may be negative:
+// readers only multiply) are their absmax. The folder is made beside DIR and renamed when it is
+// complete.
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -23,7 +24,7 @@ typedef struct entry {  // what becomes of one tensor
 typedef struct checkpoint {
   hone_export_t export;
   hone_safetensors_writer_t writer;
-  entry_t *entries;  // one per tensor
+  entry_t *entries;         // one per tensor
   hone_format_t quantized;  // zero if there are floats only
   const char *folder;       // being made
   uint8_t *row;             // bytes of a row, or its absmax
@@ -54,7 +55,7 @@ static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *stat
                    "bitsandbytes run on into the next row; use %s%s",
                    tensor->source, (long long)tensor->columns, format.group,
                    narrower ? "--weights " : "--emit gguf with a format of GGUF",
-                   !narrower                       ? ""
+                   !narrower                    ? ""
                    : format.storage == HONE_NF4 ? "nf4:32"
                                                 : "fp4:32");
 }
@@ -241,8 +242,8 @@ static hone_storage_t main_type(const checkpoint_t *out) {
   for (size_t i = 0; i < out->export.count; i++) {
     const hone_export_tensor_t *tensor = &out->export.tensors[i];
     if (tensor->is_vector || tensor->is_head) continue;
-    type = hone_format_is_quantized(tensor->format.storage) ? tensor->storage
-                                                            : tensor->format.storage;
+    type =
+        hone_format_is_quantized(tensor->format.storage) ? tensor->storage : tensor->format.storage;
     break;
   }
   return type;
@@ -275,8 +276,7 @@ static bool write_file(const checkpoint_t *out, const char *name, const void *da
   if (!hone_output_create(hone_path_join(out->export.arena, out->folder, name), 0644, &output,
                           status))
     return false;
-  bool ok =
-      hone_output_write(output, data, bytes, status) && hone_output_commit(output, status);
+  bool ok = hone_output_write(output, data, bytes, status) && hone_output_commit(output, status);
   hone_output_destroy(output);
   return ok;
 }
@@ -304,13 +304,12 @@ static bool write_config(const checkpoint_t *out, hone_status_t *status) {
 
 static bool copy_files(const checkpoint_t *out, hone_status_t *status) {
   static const char *const names[] = {
-      "generation_config.json", "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
-      "special_tokens_map.json", "added_tokens.json", "vocab.json",          "merges.txt",
+      "generation_config.json",  "tokenizer.json",    "tokenizer.model", "tokenizer_config.json",
+      "special_tokens_map.json", "added_tokens.json", "vocab.json",      "merges.txt",
       "chat_template.jinja",     "chat_template.json"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     hone_mapping_t mapping;
-    const char *path =
-        hone_path_join(out->export.arena, out->export.config.checkpoint, names[i]);
+    const char *path = hone_path_join(out->export.arena, out->export.config.checkpoint, names[i]);
     if (!hone_file_exists(path)) continue;
     if (!hone_mapping_open(path, &mapping, status)) return false;
     bool ok = write_file(out, names[i], mapping.data, mapping.bytes, status);
@@ -342,7 +341,8 @@ static bool put_in_place(const char *from, const char *path, hone_status_t *stat
 // Better now than after an hour of quantizing.
 static bool check_place(const char *path, hone_status_t *status) {
   struct stat info;
-  if (!*path || stat(path, &info)) return *path || hone_fail(status, HONE_INVALID, "no output path");
+  if (!*path || stat(path, &info))
+    return *path || hone_fail(status, HONE_INVALID, "no output path");
   if (!S_ISDIR(info.st_mode))
     return hone_fail(status, HONE_INVALID, "'%s' is a file; --emit checkpoint writes a folder",
                      path);

@@ -1,5 +1,5 @@
-// The table of exporters, and what they all begin with: which tensors there are, and the format each
-// is written in.
+// The table of exporters, and what they all begin with: which tensors there are, and the format
+// each is written in.
 #include "codegen/export/export.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
-// Exports: what `hone compile --emit checkpoint` and `--emit gguf` write instead of a program, so that
-// other tools load what hone quantized. An export takes the model as it is after phase `transform`:
-// unfused, so that every recipe is one tensor of the checkpoint. Codes and scales come from
-// codegen/pack/encode.h, as in an artefact; only their layout is the container's.
+// Exports: what `hone compile --emit checkpoint` and `--emit gguf` write instead of a program, so
+// that other tools load what hone quantized. An export takes the model as it is after phase
+// `transform`: unfused, so that every recipe is one tensor of the checkpoint. Codes and scales come
+// from codegen/pack/encode.h, as in an artefact; only their layout is the container's.
 // docs/export.md says what each container holds. Thread rule: const data; the session's thread.
 #ifndef HONE_CODEGEN_EXPORT_H
 #define HONE_CODEGEN_EXPORT_H

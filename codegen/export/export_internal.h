@@ -1,6 +1,6 @@
-// What exporters share: the list of tensors with the format each is written in, streaming their rows
-// as codes or floats, and the exporters themselves. Thread rule: the session's thread; streaming
-// starts and joins threads of its own.
+// What exporters share: the list of tensors with the format each is written in, streaming their
+// rows as codes or floats, and the exporters themselves. Thread rule: the session's thread;
+// streaming starts and joins threads of its own.
 #ifndef HONE_CODEGEN_EXPORT_INTERNAL_H
 #define HONE_CODEGEN_EXPORT_INTERNAL_H
 
@@ -28,9 +28,10 @@ typedef struct hone_export {  // one export under way
   hone_progress_t *progress;
 } hone_export_t;
 
-// Lists the tensors. Vectors keep the checkpoint's format. Where the weights are quantized and --head
-// is not given, embedding and head get `head`, or the checkpoint's format if that is NULL. Errors: a
-// textual model (its folder's config.json describes another one), recipes of several tensors.
+// Lists the tensors. Vectors keep the checkpoint's format. Where the weights are quantized and
+// --head is not given, embedding and head get `head`, or the checkpoint's format if that is NULL.
+// Errors: a textual model (its folder's config.json describes another one), recipes of several
+// tensors.
 HONE_MUST_CHECK bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
                                        hone_export_t *out_export, hone_status_t *status);
 void hone_export_end(hone_export_t *export);
@@ -38,9 +39,9 @@ void hone_export_end(hone_export_t *export);
 // Some rows of a tensor. Quantized formats have codes, scales and encoder, floats have neither.
 typedef struct hone_export_rows {
   int64_t first, count;
-  uint64_t Kp;           // distance of rows in values and codes; pads are zero
-  const float *values;   // (count, Kp)
-  const uint8_t *codes;  // (count, Kp)
+  uint64_t Kp;             // distance of rows in values and codes; pads are zero
+  const float *values;     // (count, Kp)
+  const uint8_t *codes;    // (count, Kp)
   const uint16_t *scales;  // (count, scale_count of the quantizer)
   const hone_encoder_t *encoder;
 } hone_export_rows_t;

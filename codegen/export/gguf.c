@@ -1,6 +1,6 @@
-// --emit gguf: GGUF version 3 for llama.cpp. The header is made in memory, then tensors follow one by
-// one, each at a multiple of 32. Rows of queries and keys are permuted: llama.cpp rotates neighbours
-// (2i, 2i + 1) of a head, the checkpoint's rows are for the halves (i, i + d/2).
+// --emit gguf: GGUF version 3 for llama.cpp. The header is made in memory, then tensors follow one
+// by one, each at a multiple of 32. Rows of queries and keys are permuted: llama.cpp rotates
+// neighbours (2i, 2i + 1) of a head, the checkpoint's rows are for the halves (i, i + d/2).
 #include <string.h>
 
 #include "base/checked.h"
@@ -13,7 +13,7 @@ typedef struct entry {  // a tensor of the file
   const char *name;
   const hone_export_tensor_t *tensor;  // NULL: rope_freqs.weight
   const hone_block_type_t *type;
-  int64_t heads;  // permuted by as many; 0: not
+  int64_t heads;           // permuted by as many; 0: not
   uint64_t offset, bytes;  // offset from the start of the data
 } entry_t;
 
@@ -23,7 +23,7 @@ typedef struct gguf {
   hone_gguf_metadata_t metadata;
   HONE_LIST(entry_t) entries;
   hone_output_t *output;
-  uint64_t base;      // of the data in the file
+  uint64_t base;  // of the data in the file
   uint64_t data_bytes;
   hone_buffer_t rows;  // of a chunk, as written
   float *permuted;     // a vector
@@ -102,7 +102,8 @@ static bool fail_format(const hone_export_tensor_t *tensor, const hone_block_typ
                    tensor->source, text, hone_block_type_list(known));
 }
 
-// Like llama-quantize, a matrix whose rows are no whole number of blocks becomes F16, with a remark.
+// Like llama-quantize, a matrix whose rows are no whole number of blocks becomes F16, with a
+// remark.
 static bool choose_type(gguf_t *gguf, entry_t *entry, hone_export_tensor_t *tensor, bool dense,
                         hone_status_t *status) {
   const hone_block_type_t *type = hone_block_type_find(tensor->format.storage, dense);
@@ -176,8 +177,8 @@ static void write_entry(const gguf_t *gguf, const entry_t *entry, hone_buffer_t 
   bool is_vector = !tensor || tensor->is_vector;
   hone_gguf_put_string(out, hone_slice(entry->name));
   hone_gguf_put_u32(out, is_vector ? 1 : 2);
-  hone_gguf_put_u64(out, tensor ? (uint64_t)tensor->columns
-                                : (uint64_t)gguf->model.attention.head_dim / 2);
+  hone_gguf_put_u64(
+      out, tensor ? (uint64_t)tensor->columns : (uint64_t)gguf->model.attention.head_dim / 2);
   if (!is_vector) hone_gguf_put_u64(out, (uint64_t)tensor->rows);
   hone_gguf_put_u32(out, entry->type->id);
   hone_gguf_put_u64(out, entry->offset);
@@ -223,13 +224,12 @@ static bool encode_row(const sink_t *sink, const hone_export_rows_t *rows, int64
   const hone_export_tensor_t *tensor = sink->entry->tensor;
   const float *values = rows->values + (uint64_t)i * rows->Kp;
   if (rows->encoder)
-    return hone_block_row(
-        sink->entry->type, &rows->encoder->quantizer, rows->codes + (uint64_t)i * rows->Kp,
-        rows->scales + (uint64_t)i * rows->encoder->quantizer.scale_count, out);
+    return hone_block_row(sink->entry->type, &rows->encoder->quantizer,
+                          rows->codes + (uint64_t)i * rows->Kp,
+                          rows->scales + (uint64_t)i * rows->encoder->quantizer.scale_count, out);
   if (tensor->is_vector && sink->entry->heads) {
     int64_t dim = sink->gguf->model.attention.head_dim;
-    for (int64_t k = 0; k < tensor->columns; k++)
-      sink->gguf->permuted[permute(k, dim)] = values[k];
+    for (int64_t k = 0; k < tensor->columns; k++) sink->gguf->permuted[permute(k, dim)] = values[k];
     values = sink->gguf->permuted;
   }
   return hone_export_reals(tensor->format.storage, values, rows->Kp, out);
@@ -239,7 +239,8 @@ static bool write_rows(void *user, const hone_export_rows_t *rows, hone_status_t
   const sink_t *sink = user;
   gguf_t *gguf = sink->gguf;
   const entry_t *entry = sink->entry;
-  uint64_t row_bytes = (uint64_t)entry->tensor->columns / entry->type->elements * entry->type->bytes;
+  uint64_t row_bytes =
+      (uint64_t)entry->tensor->columns / entry->type->elements * entry->type->bytes;
   bool permutes = entry->heads && !entry->tensor->is_vector;
   uint64_t slack = rows->Kp * sizeof(float);  // reals are written with their pads
   gguf->rows.bytes = 0;
@@ -261,12 +262,11 @@ static bool write_tensor(gguf_t *gguf, const entry_t *entry, hone_status_t *stat
            pad = hone_round_up(entry->bytes, ALIGNMENT) - entry->bytes;
   bool permutes = entry->heads && !entry->tensor->is_vector;
   sink_t sink = {gguf, entry};
-  bool ok = entry->tensor
-                ? hone_export_stream(&gguf->export, entry->tensor,
-                                     permutes ? gguf->model.attention.head_dim : 1, write_rows,
-                                     &sink, status)
-                : hone_output_write_at(gguf->output, at, gguf->model.rope_factors, entry->bytes,
-                                       status);
+  bool ok = entry->tensor ? hone_export_stream(&gguf->export, entry->tensor,
+                                               permutes ? gguf->model.attention.head_dim : 1,
+                                               write_rows, &sink, status)
+                          : hone_output_write_at(gguf->output, at, gguf->model.rope_factors,
+                                                 entry->bytes, status);
   return ok && hone_output_write_at(gguf->output, at + entry->bytes, zeros, pad, status);
 }
 

@@ -37,9 +37,9 @@ typedef struct hone_gguf_model {
   int64_t layers, ffn;
   ir_attention_t attention;
   double epsilon;
-  float theta;            // of the rotary embedding
-  double linear_factor;   // rope scaling "linear"; 1: none
-  float *rope_factors;    // (head_dim / 2) for rope_freqs.weight; NULL: none
+  float theta;           // of the rotary embedding
+  double linear_factor;  // rope scaling "linear"; 1: none
+  float *rope_factors;   // (head_dim / 2) for rope_freqs.weight; NULL: none
 } hone_gguf_model_t;
 
 // Reads the configuration off the blocks. HONE_UNSUPPORTED for what the architecture cannot say.

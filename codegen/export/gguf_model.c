@@ -1,7 +1,7 @@
-// The configuration of llama.cpp's architecture "llama" (src/models/llama.cpp there), from the blocks
-// of the unfused model. It has no sliding window: context_length is cut to the window, within which
-// both are the same. Rotary frequencies that are no plain power of theta, nor such divided by one
-// factor, go into rope_freqs.weight: llama.cpp divides theta^(-2i/d) by it.
+// The configuration of llama.cpp's architecture "llama" (src/models/llama.cpp there), from the
+// blocks of the unfused model. It has no sliding window: context_length is cut to the window,
+// within which both are the same. Rotary frequencies that are no plain power of theta, nor such
+// divided by one factor, go into rope_freqs.weight: llama.cpp divides theta^(-2i/d) by it.
 #include <math.h>
 #include <string.h>
 
@@ -81,15 +81,15 @@ static bool matches(const double *frequencies, int64_t head_dim, float theta, do
   return true;
 }
 
-// theta from the two fastest frequencies, which scalings leave alone or divide alike.
+// theta from the two fastest frequencies, which scalings leave alone or divide alike. Where they do
+// not (tiny models), theta is not the model's, and the factors make up for it.
 static void read_theta(const hone_export_t *export, reader_t *reader) {
   const double *f = reader->frequencies;
   int64_t head_dim = reader->head_dim, count = head_dim / 2;
   hone_gguf_model_t *model = reader->model;
   model->theta = 10000;
   model->linear_factor = 1;
-  if (count > 1 && f[1] < f[0])
-    model->theta = (float)pow(f[0] / f[1], (double)head_dim / 2);
+  if (count > 1 && f[1] < f[0]) model->theta = (float)pow(f[0] / f[1], (double)head_dim / 2);
   if (matches(f, head_dim, model->theta, 1)) return;
   model->linear_factor = 1 / f[0];
   if (matches(f, head_dim, model->theta, model->linear_factor)) return;
@@ -159,11 +159,10 @@ const char *hone_gguf_tensor_name(const hone_gguf_model_t *model, hone_arena_t *
   } globals[] = {{"embed.weight", "token_embd.weight"},
                  {"head.norm", "output_norm.weight"},
                  {"head.weight", "output.weight"}},
-    layered[] = {{"attention.norm", "attn_norm"}, {"attention.q", "attn_q"},
-                 {"attention.k", "attn_k"},       {"attention.v", "attn_v"},
-                 {"attention.o", "attn_output"},  {"ffn.norm", "ffn_norm"},
-                 {"ffn.gate", "ffn_gate"},        {"ffn.up", "ffn_up"},
-                 {"ffn.down", "ffn_down"}};
+    layered[] = {
+        {"attention.norm", "attn_norm"}, {"attention.q", "attn_q"},      {"attention.k", "attn_k"},
+        {"attention.v", "attn_v"},       {"attention.o", "attn_output"}, {"ffn.norm", "ffn_norm"},
+        {"ffn.gate", "ffn_gate"},        {"ffn.up", "ffn_up"},           {"ffn.down", "ffn_down"}};
   *out_heads = 0;
   for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
     if (!strcmp(recipe, globals[i].ours)) return globals[i].theirs;

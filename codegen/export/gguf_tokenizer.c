@@ -1,9 +1,9 @@
-// The tokenizer of a GGUF file, from the blob that artefacts carry. PIECES become "llama": pieces and
-// scores, where llama.cpp joins the neighbours whose joined piece has the highest score; only the
-// order of scores counts, so they are minus the ranks of merges. BYTES become "gpt2": tokens in the
-// byte-level alphabet and merges as text. What llama.cpp's tokenizers do not do is refused where it
-// changes every text (an unknown cut into words, a space in front of byte-level text), and left out
-// where it concerns rare input: normalization rules, and the joining of several spaces.
+// The tokenizer of a GGUF file, from the blob that artefacts carry. PIECES become "llama": pieces
+// and scores, where llama.cpp joins the neighbours whose joined piece has the highest score; only
+// the order of scores counts, so they are minus the ranks of merges. BYTES become "gpt2": tokens in
+// the byte-level alphabet and merges as text. What llama.cpp's tokenizers do not do is refused
+// where it changes every text (an unknown cut into words, a space in front of byte-level text), and
+// left out where it concerns rare input: normalization rules, and the joining of several spaces.
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,8 +223,7 @@ bool hone_gguf_tokenizer_write(const hone_export_t *export, hone_gguf_metadata_t
     lack = "byte-level tokens with a space put in front";
   if (!is_bytes && !(blob->flags & HONE_TOKENIZER_BYTE_FALLBACK))
     lack = "pieces without byte tokens";  // it stops at the first unknown character
-  if (lack)
-    return hone_fail(status, HONE_UNSUPPORTED, "tokenizer: llama.cpp has none of %s", lack);
+  if (lack) return hone_fail(status, HONE_UNSUPPORTED, "tokenizer: llama.cpp has none of %s", lack);
   mark_added(&view);
   hone_gguf_string(data, "tokenizer.ggml.model", is_bytes ? "gpt2" : "llama");
   hone_gguf_string(data, "tokenizer.ggml.pre", is_bytes ? split_name(blob) : "default");

@@ -55,8 +55,8 @@ typedef struct part {  // some rows of a chunk, on a thread of its own
 static void *encode_part(void *data) {
   part_t *part = data;
   hone_quant_error_t error = {0};
-  part->bad = hone_encoder_rows(part->encoder, part->values, part->count, part->codes,
-                                part->scales, &error);
+  part->bad = hone_encoder_rows(part->encoder, part->values, part->count, part->codes, part->scales,
+                                &error);
   return NULL;
 }
 

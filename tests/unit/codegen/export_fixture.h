@@ -48,7 +48,7 @@ static const char config_text[] =
     " \"num_key_value_heads\": 2, \"vocab_size\": 512, \"max_position_embeddings\": 128,\n"
     " \"rms_norm_eps\": 1e-05, \"rope_theta\": 500000.0, \"attention_bias\": true,\n"
     " \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0,\n"
-    "  \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64},\n"
+    "  \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192},\n"
     " \"bos_token_id\": 1, \"eos_token_id\": 2, \"torch_dtype\": \"float32\"}\n";
 
 typedef struct fixture {
@@ -165,7 +165,7 @@ static inline bool compile(fixture_t *f, const char *emit, const char *output,
 // What the quantizer makes of a source: (N, K) as a reader of codes and scales must see it.
 static inline float *expected(fixture_t *f, const source_t *source, hone_format_t format) {
   uint64_t N = (uint64_t)source->N, K = (uint64_t)(source->K ? source->K : 1);
-  float *out = HONE_NEW_ARRAY(f->arena, float, N * K);
+  float *out = HONE_NEW_ARRAY(f->arena, float, N *K);
   for (uint64_t i = 0; i < N * K; i++) {
     bool overflow = false;
     out[i] = source->values[i];
@@ -198,8 +198,8 @@ static inline void assert_floats(const char *name, const float *got, const float
 
 static inline const uint8_t *read_file(fixture_t *f, const char *name, size_t *out_bytes) {
   char *data;
-  assert_ok(&f->status, hone_file_read(hone_path_join(f->arena, f->folder, name), 1 << 24,
-                                       f->arena, &data, out_bytes, &f->status));
+  assert_ok(&f->status, hone_file_read(hone_path_join(f->arena, f->folder, name), 1 << 24, f->arena,
+                                       &data, out_bytes, &f->status));
   return (const uint8_t *)data;
 }
 

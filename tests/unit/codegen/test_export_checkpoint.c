@@ -1,5 +1,5 @@
-// Exported folders: the safetensors file by the frontend's strict parser, its tensors as bitsandbytes
-// reads them, config.json, and what must not be left behind.
+// Exported folders: the safetensors file by the frontend's strict parser, its tensors as
+// bitsandbytes reads them, config.json, and what must not be left behind.
 #include <dirent.h>
 
 #include "frontend/safetensors.h"
@@ -14,8 +14,8 @@ static file_t open_file(fixture_t *f, const char *folder) {
   file_t file;
   size_t bytes;
   file.data = read_file(f, hone_path_join(f->arena, folder, "model.safetensors"), &bytes);
-  assert_ok(&f->status, hone_safetensors_parse("out", file.data, bytes, f->arena, &file.header,
-                                               &f->status));
+  assert_ok(&f->status,
+            hone_safetensors_parse("out", file.data, bytes, f->arena, &file.header, &f->status));
   return file;
 }
 
@@ -69,12 +69,12 @@ static void check_quantized(fixture_t *f, const file_t *file, const char *name,
     values[i] = level * scale;
   }
   assert_floats(name, values, expected(f, source, format), count);
-  const char *text = hone_arena_strndup(f->arena, (const char *)file->data + json->begin,
-                                        json->end - json->begin);
+  const char *text =
+      hone_arena_strndup(f->arena, (const char *)file->data + json->begin, json->end - json->begin);
   assert_contains(text, nf4 ? "\"quant_type\":\"nf4\"" : "\"quant_type\":\"fp4\"");
   assert_contains(text, hone_arena_format(f->arena, "\"blocksize\":%u", format.group));
-  assert_contains(text, hone_arena_format(f->arena, "\"shape\":[%d,%d]", (int)source->N,
-                                          (int)source->K));
+  assert_contains(text,
+                  hone_arena_format(f->arena, "\"shape\":[%d,%d]", (int)source->N, (int)source->K));
   assert_contains(text, "\"dtype\":\"float32\"");
 }
 
@@ -102,8 +102,8 @@ static void holds_what_the_quantizer_gives(void **state) {
     const char *config = (const char *)read_file(
         f, hone_path_join(f->arena, cases[i].output, "config.json"), &bytes);
     assert_contains(config, "\"load_in_4bit\": true");
-    assert_contains(config, i == 2 ? "\"bnb_4bit_quant_type\": \"fp4\""
-                                   : "\"bnb_4bit_quant_type\": \"nf4\"");
+    assert_contains(
+        config, i == 2 ? "\"bnb_4bit_quant_type\": \"fp4\"" : "\"bnb_4bit_quant_type\": \"nf4\"");
     assert_contains(config, "\"rms_norm_eps\": 1e-05");
   }
 }

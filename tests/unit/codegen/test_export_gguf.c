@@ -1,5 +1,5 @@
-// GGUF files against a reader of their own: metadata, every tensor type, and the values the quantizer
-// stands for.
+// GGUF files against a reader of their own: metadata, every tensor type, and the values the
+// quantizer stands for.
 #include <math.h>
 
 #include "tests/unit/codegen/export_fixture.h"
@@ -187,8 +187,7 @@ static float *permuted(fixture_t *f, const source_t *source, const float *rows) 
     for (int64_t part = 0; part < 2; part++)
       for (int64_t i = 0; i < HEAD_DIM / 2; i++)
         memcpy(out + (head * HEAD_DIM + i * 2 + part) * K,
-               rows + (head * HEAD_DIM + part * (HEAD_DIM / 2) + i) * K,
-               (size_t)K * sizeof *out);
+               rows + (head * HEAD_DIM + part * (HEAD_DIM / 2) + i) * K, (size_t)K * sizeof *out);
   return out;
 }
 
@@ -230,9 +229,9 @@ static void holds_what_the_quantizer_gives(void **state) {
     const char *weights;
     uint32_t type, file_type;
     hone_format_t format;
-  } cases[] = {{"f32", 0, 0, {HONE_F32, 0}},         {"f16", 1, 1, {HONE_F16, 0}},
-               {"q8:32", 8, 7, {HONE_Q8, 32}},       {"int4:32", 2, 2, {HONE_INT4, 32}},
-               {"iq4nl", 20, 25, {HONE_IQ4NL, 32}},  {"mxfp4", 39, 38, {HONE_MXFP4, 32}}};
+  } cases[] = {{"f32", 0, 0, {HONE_F32, 0}},        {"f16", 1, 1, {HONE_F16, 0}},
+               {"q8:32", 8, 7, {HONE_Q8, 32}},      {"int4:32", 2, 2, {HONE_INT4, 32}},
+               {"iq4nl", 20, 25, {HONE_IQ4NL, 32}}, {"mxfp4", 39, 38, {HONE_MXFP4, 32}}};
   fixture_t *f = *state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     bool quantized = hone_format_is_quantized(cases[i].format.storage);
