@@ -110,9 +110,9 @@ typedef struct hone_launch {
 } hone_launch_t;
 
 typedef struct hone_tensor {
-  uint32_t name;           // offset into strings
-  uint32_t storage;        // hone_storage_t
-  uint32_t group;          // elements of a row that share a scale, 0: none
+  uint32_t name;     // offset into strings
+  uint32_t storage;  // hone_storage_t
+  uint32_t group;    // elements of a row that share a scale, 0: none
   uint32_t reserved;
   uint64_t offset, bytes;  // in .hone.weights; offset is a multiple of 64
   uint32_t N, K;           // logical; K == 1 for vectors

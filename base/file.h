@@ -58,6 +58,10 @@ void hone_output_unlink_all(void);
 // call.
 HONE_MUST_CHECK bool hone_scratch_create(hone_arena_t *arena, char **out_path,
                                          hone_status_t *status);
+// The same beside what will be made of it: in `root`, so that its contents can be renamed into
+// place.
+HONE_MUST_CHECK bool hone_scratch_create_in(const char *root, hone_arena_t *arena, char **out_path,
+                                            hone_status_t *status);
 void hone_scratch_remove(const char *path);
 // For tools' signal handler: removes what hone_scratch_create made and nobody removed yet.
 void hone_scratch_remove_all(void);

@@ -8,20 +8,20 @@
 #include "base/text.h"
 
 static const hone_format_info_t formats[] = {
-#define SCALE_none  HONE_SCALE_NONE
-#define SCALE_f16   HONE_SCALE_F16
-#define SCALE_e8m0  HONE_SCALE_E8M0
-#define SCALE_e4m3  HONE_SCALE_E4M3
+#define SCALE_none   HONE_SCALE_NONE
+#define SCALE_f16    HONE_SCALE_F16
+#define SCALE_e8m0   HONE_SCALE_E8M0
+#define SCALE_e4m3   HONE_SCALE_E4M3
 #define GRID_float   HONE_GRID_FLOAT
 #define GRID_linear  HONE_GRID_LINEAR
 #define GRID_table   HONE_GRID_TABLE
 #define GRID_learned HONE_GRID_LEARNED
 #define GRID_planes  HONE_GRID_PLANES
-#define COMPUTE_f32 HONE_F32
-#define COMPUTE_q8  HONE_Q8
-#define FORMAT(name, ENUM, bits, planes, scale, group, narrowest, widest, grid, acts, summary)   \
-  {#name,     HONE_##ENUM, bits,        planes,         SCALE_##scale, group, narrowest, widest, \
-   GRID_##grid, COMPUTE_##acts, summary},
+#define COMPUTE_f32  HONE_F32
+#define COMPUTE_q8   HONE_Q8
+#define FORMAT(name, ENUM, bits, planes, scale, group, narrowest, widest, grid, acts, summary) \
+  {#name,     HONE_##ENUM, bits,        planes,         SCALE_##scale, group,                  \
+   narrowest, widest,      GRID_##grid, COMPUTE_##acts, summary},
 #include "base/formats.def"
 #undef FORMAT
 };
@@ -154,7 +154,7 @@ uint64_t hone_format_tensor_bits(hone_format_t format, uint64_t N, uint64_t K) {
   if (info->group == 0 || format.group == 0) return bits;
   uint64_t groups = N * ((K + format.group - 1) / format.group);
   bits += groups * info->planes * hone_scale_bits(info->scale);
-  if (info->scale == HONE_SCALE_E4M3) bits += 32;        // the tensor's factor
+  if (info->scale == HONE_SCALE_E4M3) bits += 32;       // the tensor's factor
   if (info->grid == HONE_GRID_LEARNED) bits += 16 * 8;  // its table
   return bits;
 }

@@ -1,13 +1,14 @@
-// How a packed weight lies in memory: what the packer writes and kernels read. Logical shape (N, K),
-// Np and Kp padded to HONE_PAD, R = HONE_TILE_ROWS, G = Kp / 64, tile t = n / R, lane r = n % R,
-// group of codes g = k / 64, j = k % 64. Up to three planes, each starting at a multiple of 64, so
-// that codes and scales are read as one sequential stream per tile:
+// How a packed weight lies in memory: what the packer writes and kernels read. Logical shape (N,
+// K), Np and Kp padded to HONE_PAD, R = HONE_TILE_ROWS, G = Kp / 64, tile t = n / R, lane r = n %
+// R, group of codes g = k / 64, j = k % 64. Up to three planes, each starting at a multiple of 64,
+// so that codes and scales are read as one sequential stream per tile:
 //
 //   codes
 //     f32 f16 bf16   element at ((t * Kp/16 + k/16) * R + r) * 16 + k % 16
 //     others         row_bytes (below) at ((t * G + g) * R + r) * row_bytes:
 //       8 bits       64 bytes, an int8 each
-//       6 bits       32 bytes: the low 4 bits of j in the low nibble of byte j, of j + 32 in its high
+//       6 bits       32 bytes: the low 4 bits of j in the low nibble of byte j, of j + 32 in its
+//       high
 //                    one; then 16 bytes: bits 2i and 2i + 1 of byte b are the upper two bits of
 //                    j = b + 16 i; q6 stores code + 32
 //       4 bits       32 bytes: byte b holds the code of j = b in its low nibble, of j = b + 32 in

@@ -69,20 +69,21 @@ void hone_scratch_remove_all(void) {
       remove_tree(scratches[i].path);
 }
 
-bool hone_scratch_create(hone_arena_t *arena, char **out_path, hone_status_t *status) {
-  // TMPDIR is asked here: it says where the machine has room, not how hone is to behave.
-  const char *root = getenv("TMPDIR");
-  if (!root || !*root) root = "/tmp";
+static bool create(const char *root, const char *name, const char *advice, hone_arena_t *arena,
+                   char **out_path, hone_status_t *status) {
   scratch_t *scratch = NULL;
   for (size_t i = 0; !scratch && i < SCRATCH_LIMIT; i++)
     if (!atomic_exchange(&scratches[i].is_used, true)) scratch = &scratches[i];
   if (!scratch)
     return hone_fail(status, HONE_EXHAUSTED, "%d temporary folders are in use already",
                      SCRATCH_LIMIT);
-  int length = snprintf(scratch->path, PATH_BYTES, "%s/hone-XXXXXX", root);
+  int length = snprintf(scratch->path, PATH_BYTES, "%s/%sXXXXXX", root, name);
   if (length >= PATH_BYTES) {
     atomic_store(&scratch->is_used, false);
-    return hone_fail(status, HONE_INVALID, "TMPDIR is longer than %d bytes", PATH_BYTES - 13);
+    return hone_fail(
+        status, HONE_INVALID,
+        "cannot make a temporary folder in '%.100s...': its path has more than %d bytes", root,
+        PATH_BYTES - 14);
   }
   sigset_t all, before;
   sigfillset(&all);
@@ -95,10 +96,21 @@ bool hone_scratch_create(hone_arena_t *arena, char **out_path, hone_status_t *st
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (!ok)
     return hone_fail(status, error == ENOSPC ? HONE_EXHAUSTED : HONE_IO,
-                     "cannot make a temporary folder in '%s': %s; set TMPDIR to another place",
-                     root, strerror(error));
+                     "cannot make a temporary folder in '%s': %s%s", root, strerror(error), advice);
   *out_path = hone_arena_strdup(arena, scratch->path);
   return true;
+}
+
+bool hone_scratch_create(hone_arena_t *arena, char **out_path, hone_status_t *status) {
+  // TMPDIR is asked here: it says where the machine has room, not how hone is to behave.
+  const char *root = getenv("TMPDIR");
+  if (!root || !*root) root = "/tmp";
+  return create(root, "hone-", "; set TMPDIR to another place", arena, out_path, status);
+}
+
+bool hone_scratch_create_in(const char *root, hone_arena_t *arena, char **out_path,
+                            hone_status_t *status) {
+  return create(root, ".hone-", "", arena, out_path, status);
 }
 
 void hone_scratch_remove(const char *path) {

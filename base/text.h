@@ -31,9 +31,9 @@ bool hone_text_parse_f64(const char *text, double *out_value);
 const char *hone_text_closest(const char *text, const char *const *candidates, size_t count);
 // "1.5 MB", "96.0 MB", "1.23 GB" (powers of 1000); `out` holds at least 16 bytes.
 const char *hone_text_bytes(uint64_t bytes, char out[16]);
-// "3.51×10⁻⁵", "10³": a power of ten with `digits` (1..9) significant digits before it; a factor of 1 is
-// left out, and so are zeros at its end when `is_short`. Empty unless finite; `out` holds at least 40
-// bytes.
+// "3.51×10⁻⁵", "10³": a power of ten with `digits` (1..9) significant digits before it; a factor of
+// 1 is left out, and so are zeros at its end when `is_short`. Empty unless finite; `out` holds at
+// least 40 bytes.
 const char *hone_text_power(double value, int digits, bool is_short, char out[40]);
 // Length in bytes (1..4) of the UTF-8 sequence at `data`, 0 if it is invalid or cut off at `bytes`;
 // code point in *out_code where valid. Overlong forms, surrogates and values above U+10FFFF are

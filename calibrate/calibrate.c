@@ -335,8 +335,8 @@ static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, 
                      "%s has %zu tokens; calibration needs %d at least (some thousands are good)",
                      options->calibrate, count, LEAST_TOKENS);
   }
-  size_t tokens = options->calibration_tokens ? (size_t)options->calibration_tokens
-                                              : DEFAULT_TOKENS;
+  size_t tokens =
+      options->calibration_tokens ? (size_t)options->calibration_tokens : DEFAULT_TOKENS;
   if (tokens > count) tokens = count;
   c->context = context < tokens ? context : (uint32_t)tokens;
   c->windows = (uint32_t)(tokens / c->context);
@@ -384,8 +384,10 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->progress = compile->options.progress;
   const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
   c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
-  compile->statistics = (hone_statistics_t){
-      .self = c, .mean_squares = get_mean_squares, .moments = get_moments,
-      .replace = replace_row, .close = close_calibrator};
+  compile->statistics = (hone_statistics_t){.self = c,
+                                            .mean_squares = get_mean_squares,
+                                            .moments = get_moments,
+                                            .replace = replace_row,
+                                            .close = close_calibrator};
   return open_calibrator(compile, c, status);
 }

@@ -11,20 +11,20 @@
 typedef struct hone_moments {
   uint32_t K;
   uint64_t rows;
-  double *squares;  // (K)
+  double *squares;      // (K)
   float *mean_squares;  // (K), set when the block is done
-  float *second;    // (K, K) upper triangle of sum x x^T, whole and divided by rows when done; NULL:
-                    // not collected
-  float *cross;     // (K, K) sum of y x^T, y the original's input; NULL: not collected
+  float *second;  // (K, K) upper triangle of sum x x^T, whole and divided by rows when done; NULL:
+                  // not collected
+  float *cross;   // (K, K) sum of y x^T, y the original's input; NULL: not collected
   uint32_t N;
   float *residual;  // (N, K) sum of (r - r') x^T, see hone_moment_set_t; NULL: not collected
 } hone_moments_t;
 
 HONE_MUST_CHECK bool hone_moments_init(hone_moments_t *moments, uint32_t K, uint32_t N, bool second,
                                        bool cross, hone_status_t *status);
-// N: rows of the residual, 0: none. x (M, K); y (M, K) where cross is collected; gap (M, N), r - r',
-// where the residual is: M should be some hundreds, which is what makes the
-// updates run at the speed of a matrix product.
+// N: rows of the residual, 0: none. x (M, K); y (M, K) where cross is collected; gap (M, N), r -
+// r', where the residual is: M should be some hundreds, which is what makes the updates run at the
+// speed of a matrix product.
 void hone_moments_add(hone_moments_t *moments, const float *x, const float *y, const float *gap,
                       uint32_t M);
 void hone_moments_finish(hone_moments_t *moments);
@@ -40,8 +40,8 @@ typedef struct hone_reference {
   hone_session_t *session;
 } hone_reference_t;
 
-// Writes a row (K) of a source tensor into the loaded model, where it lies in the packed tensor that
-// `recipe` says. Only plain floats can be written: false otherwise.
+// Writes a row (K) of a source tensor into the loaded model, where it lies in the packed tensor
+// that `recipe` says. Only plain floats can be written: false otherwise.
 bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
                           int64_t row, const float *values);
 HONE_MUST_CHECK bool hone_reference_open(const hone_compile_t *compile, uint32_t context,

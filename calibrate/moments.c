@@ -42,7 +42,8 @@ void hone_moments_add(hone_moments_t *moments, const float *x, const float *y, c
 void hone_moments_finish(hone_moments_t *moments) {
   uint64_t K = moments->K;
   double inverse = moments->rows ? 1.0 / (double)moments->rows : 0;
-  for (uint64_t k = 0; k < K; k++) moments->mean_squares[k] = (float)(moments->squares[k] * inverse);
+  for (uint64_t k = 0; k < K; k++)
+    moments->mean_squares[k] = (float)(moments->squares[k] * inverse);
   for (uint64_t i = 0; i < K * K && moments->cross; i++) moments->cross[i] *= (float)inverse;
   for (uint64_t i = 0; i < moments->N * K; i++) moments->residual[i] *= (float)inverse;
   if (!moments->second) return;

@@ -44,8 +44,10 @@ bool hone_reference_open(const hone_compile_t *compile, uint32_t context,
   hone_session_options_t options = {.context = context,
                                     .threads = (uint32_t)compile->options.threads};
   ok = ok &&
-       hone_model_open(&(hone_model_options_t){.image = image, .path = path, .is_trusted = true, .is_private = true},
-                       &reference.model, status) &&
+       hone_model_open(
+           &(hone_model_options_t){
+               .image = image, .path = path, .is_trusted = true, .is_private = true},
+           &reference.model, status) &&
        hone_session_create(reference.model, &options, &reference.session, status);
   if (ok) {
     *out_reference = reference;

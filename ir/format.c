@@ -1,5 +1,5 @@
-// Number formats as MLIR element types: made from text and read back, for IRDL types have no accessors
-// from C.
+// Number formats as MLIR element types: made from text and read back, for IRDL types have no
+// accessors from C.
 #include "ir/format.h"
 
 #include <inttypes.h>

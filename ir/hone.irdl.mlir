@@ -53,6 +53,10 @@ irdl.dialect @hone {
     %group = irdl.base "#builtin.integer"
     irdl.parameters(group: %group)
   }
+  irdl.type @iq4nl {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
 
   // ---- weights
   irdl.operation @recipe {

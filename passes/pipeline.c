@@ -76,7 +76,10 @@ size_t hone_phase_count(void) { return sizeof phases / sizeof *phases; }
 
 const hone_phase_t *hone_phase_at(size_t index) { return &phases[index]; }
 
-enum { LAST_IR_PHASE = 6 };  // "memory": after it the IR does not change, so --emit ir stops there
+enum {
+  LAST_EXPORT_PHASE = 3,  // "transform": formats are chosen, and tensors are still the checkpoint's
+  LAST_IR_PHASE = 6,      // "memory": after it the IR does not change, so --emit ir stops there
+};
 
 static bool find_phase(const char *name, size_t *out_index, hone_status_t *status) {
   const char *names[sizeof phases / sizeof *phases];
@@ -125,6 +128,7 @@ static bool plan_walk(hone_compile_t *compile, walk_t *walk, hone_status_t *stat
   *walk = (walk_t){.stop = hone_phase_count() - 1};
   walk->emit_ir = options->emit && !strcmp(options->emit, "ir");
   if (walk->emit_ir) walk->stop = LAST_IR_PHASE;
+  if (compile->write_export) walk->stop = LAST_EXPORT_PHASE;
   if (options->to) {
     size_t stop;
     if (!find_phase(options->to, &stop, status)) return hone_note(status, "--to");
@@ -176,6 +180,10 @@ bool hone_compile_run(hone_compile_t *compile, hone_status_t *status) {
     if (compile->options.timing) print_timing(number, phases[i].name, now_ms() - start);
     if (!dump_phase(compile, &walk, i, status)) return hone_note(status, "--dump");
   }
+  bool writes_export =
+      compile->write_export && compile->options.output && walk.stop == LAST_EXPORT_PHASE;
+  if (writes_export && !compile->write_export(compile, status))
+    return hone_note(status, "--emit %s", compile->options.emit);
   if (compile->options.timing) print_timing("", "total", now_ms() - begin);
   bool writes_ir = walk.emit_ir && compile->options.output && walk.stop == LAST_IR_PHASE;
   return !writes_ir || write_ir(compile, compile->options.output, status);

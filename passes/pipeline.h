@@ -13,16 +13,17 @@ typedef struct hone_compile_options {  // strings are borrowed
       *weights;  // format of linear weights: "f32", "bf16", "nf4", ... NULL: as in the checkpoint
   const char
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
-  const char *acts;            // "f32", "q8"; NULL: what the weight format prefers
-  const char *cache;           // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
-  const char *emit;            // "exe", "lib", "ir", "llvm", "asm"
-  const char *to;              // phase name to stop after, or NULL
-  const char *dump;            // "PHASE:DIR" or "all:DIR", or NULL
-  const char *calibrate;         // text to calibrate with, or NULL
-  int64_t calibration_tokens, calibration_context, calibration_memory;  // 0: defaults; memory in MiB
+  const char *acts;       // "f32", "q8"; NULL: what the weight format prefers
+  const char *cache;      // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
+  const char *emit;       // "exe", "lib", "ir", "llvm", "asm", or an export
+  const char *to;         // phase name to stop after, or NULL
+  const char *dump;       // "PHASE:DIR" or "all:DIR", or NULL
+  const char *calibrate;  // text to calibrate with, or NULL
+  int64_t calibration_tokens, calibration_context,
+      calibration_memory;          // 0: defaults; memory in MiB
   const char *calibration_inputs;  // "original", "quantized" (default)
-  const char *solver;          // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
-  int64_t sweeps;              // of coordinate descent after gptq
+  const char *solver;  // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
+  int64_t sweeps;      // of coordinate descent after gptq
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
@@ -30,8 +31,8 @@ typedef struct hone_compile_options {  // strings are borrowed
 } hone_compile_options_t;
 
 // Second moments of a linear's inputs x. All are made by malloc, the caller's, or NULL. `cross` and
-// `residual` are there when x are the inputs that the model as quantized so far makes; y is what the
-// original model has there instead.
+// `residual` are there when x are the inputs that the model as quantized so far makes; y is what
+// the original model has there instead.
 typedef struct hone_moment_set {
   float *second;    // (K, K) mean of x x^T
   float *cross;     // (K, K) mean of y x^T
@@ -59,11 +60,15 @@ typedef bool hone_calibrate_fn(hone_compile_t *compile, hone_status_t *status);
 
 // Supplied by tools: fills compile->model from options->model (phase 0), and the tokenizer blob.
 typedef bool hone_import_fn(hone_compile_t *compile, hone_status_t *status);
+// Supplied by tools for --emit of an export (codegen/export): writes options->output from the model
+// as phase `transform` leaves it; the phases after that do not run.
+typedef bool hone_export_fn(hone_compile_t *compile, hone_status_t *status);
 
 struct hone_compile {
   hone_compile_options_t options;
   hone_import_fn *import;
   hone_calibrate_fn *calibrate;  // NULL where options.calibrate cannot be set
+  hone_export_fn *write_export;  // NULL: the target makes an artefact
   const hone_target_t *target;
   ir_session_t *session;
   hone_arena_t *arena;
@@ -79,7 +84,7 @@ struct hone_compile {
   hone_buffer_t manifest_sources;  // JSON array text: what the model was made from (file, hash),
                                    // for the manifest
   hone_statistics_t statistics;
-  void *target_state;              // owned by the target, in the arena
+  void *target_state;  // owned by the target, in the arena
   void (*target_state_close)(void *state);
 };
 

@@ -37,8 +37,8 @@ static bool make_order(hone_curvature_t *c) {
 }
 
 // H = L' L'^T with L' upper triangular is the Cholesky factor of H turned around (rows and columns
-// reversed); its inverse is U with H^-1 = U^T U. So: turned copy, potrf, trtri, turn back. For LAPACK
-// (column-major) the row-major lower triangle is its upper one.
+// reversed); its inverse is U with H^-1 = U^T U. So: turned copy, potrf, trtri, turn back. For
+// LAPACK (column-major) the row-major lower triangle is its upper one.
 static bool factorise(hone_curvature_t *c, hone_status_t *status) {
   uint64_t K = c->K;
   int n = (int)K, info = 0;
@@ -97,8 +97,8 @@ void hone_curvature_deinit(hone_curvature_t *curvature) {
   *curvature = (hone_curvature_t){0};
 }
 
-bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross,
-                            float *residual, int64_t N, hone_status_t *status) {
+bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross, float *residual,
+                            int64_t N, hone_status_t *status) {
   uint64_t K = curvature->K;
   int n = (int)K, rows = (int)N, info = 0;
   float *factor = malloc(K * K * sizeof *factor);
@@ -108,20 +108,18 @@ bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross,
   // Row-major C is LAPACK's C^T, and H^-1 C^T = (C H^-1)^T: solving its columns solves C's rows.
   LAPACK_spotrf("U", &n, factor, &n, &info);
   if (info == 0) LAPACK_spotrs("U", &n, &n, factor, &n, cross, &n, &info);
-  if (info == 0 && residual)
-    LAPACK_spotrs("U", &n, &rows, factor, &n, residual, &n, &info);
+  if (info == 0 && residual) LAPACK_spotrs("U", &n, &rows, factor, &n, residual, &n, &info);
   free(factor);
-  return info == 0 || hone_fail(status, HONE_INVALID,
-                                "the inputs' second moments are not positive definite (column %d)",
-                                info);
+  return info == 0 ||
+         hone_fail(status, HONE_INVALID,
+                   "the inputs' second moments are not positive definite (column %d)", info);
 }
 
 void hone_curvature_apply(const float *M, uint64_t K, uint64_t Kp, const float *values,
                           int64_t count, float *out) {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f, values,
               (int)Kp, M, (int)K, 0.0f, out, (int)Kp);
-  for (int64_t r = 0; r < count; r++)
-    memset(out + (uint64_t)r * Kp + K, 0, (Kp - K) * sizeof *out);
+  for (int64_t r = 0; r < count; r++) memset(out + (uint64_t)r * Kp + K, 0, (Kp - K) * sizeof *out);
 }
 
 static bool allocate(hone_rows_work_t *work, uint64_t count, uint64_t K, uint64_t scales) {

@@ -1,10 +1,12 @@
 // The curvature of a linear's output error: H = E[x x^T] of its inputs, for which the error of
-// quantized weights is tr((W - Q) H (W - Q)^T). Prepared once per tensor, then shared by the threads
-// that quantize its rows:
+// quantized weights is tr((W - Q) H (W - Q)^T). Prepared once per tensor, then shared by the
+// threads that quantize its rows:
 //   1. scales from diag(H) (quantizer.h), fixed before anything else: static groups;
-//   2. GPTQ (Frantar et al., arXiv 2210.17323) on any grid: columns in order of falling diag(H), the
+//   2. GPTQ (Frantar et al., arXiv 2210.17323) on any grid: columns in order of falling diag(H),
+//   the
 //      error of each spread over those not yet quantized through the Cholesky factor of H^-1;
-//   3. coordinate descent: every code to its best value given all the others, and every scale refit,
+//   3. coordinate descent: every code to its best value given all the others, and every scale
+//   refit,
 //      in sweeps; without a factor it starts from the plain codes and needs no Cholesky.
 // Thread rule: init on one thread; hone_curvature_rows may run on many.
 #ifndef HONE_QUANT_CURVATURE_H
@@ -46,8 +48,8 @@ HONE_MUST_CHECK int64_t hone_curvature_rows(const hone_curvature_t *curvature,
                                             const hone_quantizer_t *quantizer, int sweeps,
                                             const float *values, int64_t count, uint8_t *codes,
                                             uint16_t *scales, hone_curvature_error_t *error);
-// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added to
-// a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping
+// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added
+// to a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping
 // pulling towards W, is W M + R, M = (C + d I) H^-1, C = E[y x^T], R = E[(r - r') x^T] H^-1. Turns
 // C (K, K) into M and E[(r - r') x^T] (N, K; may be NULL) into R in place. (The first part is known
 // as asymmetric calibration, GPTAQ, arXiv 2504.02692.)

@@ -1,7 +1,7 @@
 // Coordinate descent on tr((W - Q) H (W - Q)^T): with the gradient g = (q - w) H, the best value of
-// weight j given all others is q_j - g_j / H_jj; its nearest code is taken, and g follows by a row of
-// H. Scales are refit along c = dq/ds of their group: ds = -(c . g) / (c H c), rounded to a scale
-// that can be stored, and kept if the error falls.
+// weight j given all others is q_j - g_j / H_jj; its nearest code is taken, and g follows by a row
+// of H. Scales are refit along c = dq/ds of their group: ds = -(c . g) / (c H c), rounded to a
+// scale that can be stored, and kept if the error falls.
 #include <cblas.h>
 #include <math.h>
 #include <string.h>

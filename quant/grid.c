@@ -1,5 +1,5 @@
 // See grid.h. Sources of the levels: nf4 and fp4 as in bitsandbytes (QLoRA, arXiv 2305.14314), E2M1
-// as in the OCP microscaling specification 1.0.
+// as in the OCP microscaling specification 1.0, iq4nl as in ggml (kvalues_iq4nl).
 #include "quant/grid.h"
 
 #include <string.h>
@@ -20,21 +20,26 @@ static const hone_grid_t fp4 = {
     {0, 1, 80, 120, 40, 60, 20, 30, 0, -1, -80, -120, -40, -60, -20, -30},
     1.0f / 120.0f};
 
-static const hone_grid_t e2m1 = {
-    {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f,
-     -6.0f},
-    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
-    0.5f};
+static const hone_grid_t e2m1 = {{0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f, -0.5f,
+                                  -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f},
+                                 {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+                                 0.5f};
 
 static const hone_grid_t int4 = {{-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
                                  {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
                                  1.0f};
+
+static const hone_grid_t iq4nl = {
+    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
+    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
+    1.0f};
 
 const hone_grid_t *hone_grid_get(hone_storage_t storage) {
   switch (storage) {
     case HONE_NF4: return &nf4;
     case HONE_FP4: return &fp4;
     case HONE_INT4: return &int4;
+    case HONE_IQ4NL: return &iq4nl;
     case HONE_MXFP4:
     case HONE_NVFP4: return &e2m1;
     default: return NULL;

@@ -1,5 +1,6 @@
-// HONE_HOT: the function is compiled for plain x86-64 and for AVX2, and the loader picks one. Both give
-// the same bytes: every operation is an IEEE operation, sums have a fixed order, contraction is off.
+// HONE_HOT: the function is compiled for plain x86-64 and for AVX2, and the loader picks one. Both
+// give the same bytes: every operation is an IEEE operation, sums have a fixed order, contraction
+// is off.
 #ifndef HONE_QUANT_HOT_INTERNAL_H
 #define HONE_QUANT_HOT_INTERNAL_H
 

@@ -34,7 +34,7 @@ HONE_HOT void hone_planes_codes(int planes, const float *scales, const float *x,
 }
 
 typedef struct normal {
-  float right[HONE_QUANT_PLANES];                    // sum h b_p w
+  float right[HONE_QUANT_PLANES];                     // sum h b_p w
   float cross[HONE_QUANT_PLANES][HONE_QUANT_PLANES];  // sum h b_p b_q
 } normal_t;
 

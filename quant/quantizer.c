@@ -51,7 +51,8 @@ void hone_quantizer_init(hone_quantizer_t *q, hone_format_t format, uint64_t K,
   if (grid) sort_levels(grid->level, HONE_GRID_LEVELS, &q->levels);
   if (format.storage == HONE_TERNARY) sort_levels(three, 3, &q->levels);
   if (format.storage == HONE_B1) sort_levels(signs, 2, &q->levels);
-  if (info->grid == HONE_GRID_LEARNED) hone_quantizer_set_levels(q, hone_grid_get(HONE_NF4)->integer);
+  if (info->grid == HONE_GRID_LEARNED)
+    hone_quantizer_set_levels(q, hone_grid_get(HONE_NF4)->integer);
 }
 
 void hone_quantizer_set_factor(hone_quantizer_t *q, float largest) {
@@ -143,7 +144,8 @@ void hone_quantizer_decode(const hone_quantizer_t *q, const uint8_t *codes, cons
       for (uint64_t k = first; k < last; k++) out[k] = hone_quantizer_value(q, real, codes[k]);
       continue;
     }
-    for (unsigned code = 0; code < count; code++) value[code] = hone_quantizer_value(q, real, (uint8_t)code);
+    for (unsigned code = 0; code < count; code++)
+      value[code] = hone_quantizer_value(q, real, (uint8_t)code);
     for (uint64_t k = first; k < last; k++) out[k] = value[codes[k]];
   }
   memset(out + q->K, 0, (q->Kp - q->K) * sizeof *out);

@@ -25,8 +25,8 @@ typedef struct hone_levels {
   float value[HONE_LEVEL_LIMIT];      // the last one repeated past count
   float threshold[HONE_LEVEL_LIMIT];  // midpoints, infinite past count - 1; the rank of a value is
                                       // how many of them it exceeds
-  uint8_t code[HONE_LEVEL_LIMIT];         // of rank i
-  uint8_t zero;                           // code of the level nearest to zero
+  uint8_t code[HONE_LEVEL_LIMIT];     // of rank i
+  uint8_t zero;                       // code of the level nearest to zero
   bool symmetric;
 } hone_levels_t;
 

@@ -266,7 +266,8 @@ static bool run_head(hone_session_t *session, uint32_t first, uint32_t M, float 
                            : 0;
   for (uint32_t row = first; row < M;) {
     uint32_t rows = M - row < plan->head_batch ? M - row : plan->head_batch;
-    if (!hone_session_run(session, plan->body_count, plan->launch_count, rows, row * row_bytes, status))
+    if (!hone_session_run(session, plan->body_count, plan->launch_count, rows, row * row_bytes,
+                          status))
       return false;
     for (uint32_t i = 0; i < rows && logits != NULL; ++i) {
       memcpy(logits + (size_t)(row - first + i) * plan->vocab, session->logits + i * vocab_padded,

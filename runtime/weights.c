@@ -84,8 +84,7 @@ static bool read_at(int fd, const char *path, uint64_t offset, void *out, uint64
 }
 
 static bool map_weights(hone_model_t *model, int fd, const char *path,
-                        const hone_elf_section_t *section, bool is_private,
-                        hone_status_t *status) {
+                        const hone_elf_section_t *section, bool is_private, hone_status_t *status) {
   if (section->bytes != model->plan->weight_bytes) {
     return hone_fail(status, HONE_INVALID,
                      "%s: %s has %llu bytes, the plan wants %llu: not the file of this model", path,
@@ -100,10 +99,9 @@ static bool map_weights(hone_model_t *model, int fd, const char *path,
   if (section->bytes == 0) return true;
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), skip = section->offset % page;
   model->mapping_bytes = section->bytes + skip;
-  void *pages =
-      mmap(NULL, model->mapping_bytes, is_private ? PROT_READ | PROT_WRITE : PROT_READ,
-           is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd,
-           (off_t)(section->offset - skip));
+  void *pages = mmap(NULL, model->mapping_bytes, is_private ? PROT_READ | PROT_WRITE : PROT_READ,
+                     is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd,
+                     (off_t)(section->offset - skip));
   if (pages == MAP_FAILED) {
     return hone_fail(status, errno == ENOMEM ? HONE_EXHAUSTED : HONE_IO,
                      "%s: cannot map %llu bytes of weights: %s", path,

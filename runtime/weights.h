@@ -13,7 +13,8 @@
 uint64_t hone_object_extent(const void *data, char *out_path, size_t limit);
 
 // Fills model->weights, mapping and manifest from the ELF file at `path`; model->image and plan are
-// set. Verifies every checksum unless trusted. Errors name the file, and the tensor if one is damaged.
+// set. Verifies every checksum unless trusted. Errors name the file, and the tensor if one is
+// damaged.
 HONE_MUST_CHECK bool hone_weights_open(hone_model_t *model, const char *path,
                                        const hone_model_options_t *options, hone_status_t *status);
 void hone_weights_close(hone_model_t *model);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "calibrate/calibrate.h"
+#include "codegen/export/export.h"
 #include "codegen/target.h"
 #include "passes/pipeline.h"
 #include "tools/import.h"
@@ -24,7 +25,7 @@ static const hone_option_t options[] = {
     {HONE_OPTION_POSITIONAL, "MODEL", .field = FIELD(compile.model),
      .help = "Hugging Face folder, or a textual model (.mlir)"},
     {HONE_OPTION_STRING, "--output", "-o", "OUT", FIELD(compile.output),
-     .help = "path of the program, library or text"},
+     .help = "path of the program, library, text, folder or file"},
     {HONE_OPTION_STRING, "--target", NULL, "TARGET", FIELD(target),
      .help = "cpu (default); see 'hone list targets'"},
     {HONE_OPTION_STRING, "--weights", NULL, "FMT", FIELD(compile.weights),
@@ -51,11 +52,15 @@ static const hone_option_t options[] = {
      .help = "whose inputs each block is fitted to: those that the blocks before it make as "
              "quantized (default), or the original model's"},
     {HONE_OPTION_CHOICE, "--solver", NULL, "NAME", FIELD(compile.solver), "scales|descent|gptq",
-     .help = "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
+     .help =
+         "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
     {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,
      .help = "sweeps of coordinate descent over codes and scales; default: 2"},
-    {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit), "exe|lib|ir|llvm|asm",
-     .help = "what to write; default: exe. lib also writes OUT.h"},
+    {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit),
+     "exe|lib|ir|llvm|asm|checkpoint|gguf|gguf-tq1",
+     .help =
+         "what to write; default: exe. lib also writes OUT.h; checkpoint (a folder) and gguf are "
+         "for other tools"},
     {HONE_OPTION_STRING, "--to", NULL, "PHASE", FIELD(compile.to),
      .help = "stop after this phase; writes nothing"},
     {HONE_OPTION_STRING, "--dump", NULL, "PHASE:DIR", FIELD(compile.dump),
@@ -78,6 +83,7 @@ const hone_verb_t hone_verb_compile = {
     "only when it is complete. The same input gives the same bytes, wherever it is compiled.",
     "  hone compile samples/stories260k -o story\n"
     "  hone compile ./Llama-3.2-1B -o llama --weights nf4\n"
+    "  hone compile ./Llama-3.2-1B -o llama.gguf --emit gguf --weights int4:32\n"
     "  hone compile ./Llama-3.2-1B --to fuse --dump all:ir\n",
     options};
 
@@ -120,6 +126,9 @@ static bool print_summary(hone_tool_t *tool, const fields_t *fields, hone_status
   struct stat info;
   const char *output = fields->compile.output;
   if (!output || stat(output, &info)) return true;  // stopped early by --to: nothing was written
+  if (S_ISDIR(info.st_mode) &&
+      stat(hone_path_join(tool->arena, output, "model.safetensors"), &info))
+    return true;
   if (!fields->json) {
     char size[16];
     if (!fields->quiet)
@@ -149,6 +158,10 @@ static bool check(const fields_t *fields, hone_status_t *status) {
     return hone_note(status, "--weights");
   if (compile->head && !hone_format_parse(compile->head, &format, status))
     return hone_note(status, "--head");
+  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
+    return hone_fail(status, HONE_INVALID,
+                     "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
+                     compile->acts ? "--acts" : "--kv");
   return true;
 }
 
@@ -170,11 +183,14 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
       .arena = tool->arena,
       .diagnostics = tool->diagnostics,
   };
+  const hone_exporter_t *exporter = hone_exporter_find(fields.compile.emit);
+  if (exporter) compile.write_export = exporter->write;
   bool ok = hone_target_find(fields.target, &compile.target, &status) &&
             ir_session_create(tool->diagnostics, &compile.session, &status) &&
             hone_compile_run(&compile, &status);
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);
   hone_compile_deinit(&compile);
+  if (ok) hone_diagnostics_print(tool->diagnostics, stderr, tool->color);  // remarks, warnings
   if (ok) ok = print_summary(tool, &fields, &status);
   return ok ? HONE_EXIT_OK : hone_tool_report(tool, &status);
 }

@@ -153,20 +153,20 @@ static void measure(const hone_quantizer_t *q, const float *row, const uint8_t *
 }
 
 // Solves for the rows as the calibration wants them: corrected for what the layers before did.
-static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *values, int64_t count,
-                     uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
+static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *values,
+                     int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   if (!encoder->correction)
-    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
-                               &error->output);
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes,
+                               scales, &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
   if (!corrected) return -2;
   hone_curvature_apply(encoder->correction, q->K, q->Kp, values, count, corrected);
   for (int64_t i = 0; i < count && encoder->addition && first + i < encoder->rows->N; i++)
     for (uint64_t k = 0; k < q->K; k++)
       corrected[(uint64_t)i * q->Kp + k] += encoder->addition[(uint64_t)(first + i) * q->K + k];
-  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count, codes,
-                                    scales, &error->output);
+  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count,
+                                    codes, scales, &error->output);
   free(corrected);
   return bad;
 }
@@ -180,7 +180,8 @@ static void tell(const hone_encoder_t *encoder, int64_t row, const float *decode
 }
 
 int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const float *values,
-                          int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
+                          int64_t count, uint8_t *codes, uint16_t *scales,
+                          hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   size_t per_row = (size_t)q->scale_count * q->planes;
   float *decoded = malloc(q->Kp * sizeof *decoded);

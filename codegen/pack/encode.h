@@ -31,24 +31,25 @@ HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, hone_solver
 
 // What quantization did to a tensor.
 typedef struct hone_quant_error {
-  double signal;  // sum of w^2
-  double noise;   // sum of (w - decoded)^2
+  double signal;                  // sum of w^2
+  double noise;                   // sum of (w - decoded)^2
   hone_curvature_error_t output;  // the same of the outputs, for calibrated tensors
 } hone_quant_error_t;
 
 // Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
-// that format already and agree on what is to be known; asks the solver's statistics (NULL: none) for
-// what enters the tensor.
+// that format already and agree on what is to be known; asks the solver's statistics (NULL: none)
+// for what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
-                                          const hone_solver_t *solver, hone_encoder_t *out_encoder, hone_status_t *status);
+                                          const hone_solver_t *solver, hone_encoder_t *out_encoder,
+                                          hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
 
-// values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count, scale_count * planes); adds to
-// *error. Returns -1, the first row whose scale overflows, or -2 without memory. The same bytes for
-// the same `count`.
+// values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count,
+// scale_count * planes); adds to *error. Returns -1, the first row whose scale overflows, or -2
+// without memory. The same bytes for the same `count`.
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
-                                          const float *values, int64_t count, uint8_t *codes, uint16_t *scales,
-                                          hone_quant_error_t *error);
+                                          const float *values, int64_t count, uint8_t *codes,
+                                          uint16_t *scales, hone_quant_error_t *error);
 // The 64 bytes of parameters (base/packed.h).
 void hone_encoder_parameters(const hone_encoder_t *encoder,
                              uint8_t out[HONE_PACKED_PARAMETER_BYTES]);

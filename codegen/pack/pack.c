@@ -59,10 +59,10 @@ typedef struct buffer {
 
 typedef struct worker {  // buffers of one thread, grown to the largest chunk it met
   packer_t *packer;
-  buffer_t values;                 // (rows, K) as read
-  buffer_t padded;                 // (rows, Kp)
-  buffer_t codes, scales;          // (rows, Kp) and (rows, scales of a row), as quantized
-  buffer_t packed, packed_scales;  // in the packed layout
+  buffer_t values;                   // (rows, K) as read
+  buffer_t padded;                   // (rows, Kp)
+  buffer_t codes, scales;            // (rows, Kp) and (rows, scales of a row), as quantized
+  buffer_t packed, packed_scales;    // in the packed layout
   size_t packed_count, scale_count;  // bytes of the current chunk
   hone_quant_error_t error;          // of the current chunk
 } worker_t;
@@ -80,9 +80,8 @@ bool hone_pack_measure(const ir_recipe_t *recipe, hone_format_t *out_format, uin
                      recipe->name, recipe->N, recipe->K);
   bool is_vector = recipe->K == 1;
   *out_format = is_vector ? (hone_format_t){.storage = HONE_F32} : recipe->format;
-  *out_bytes = is_vector
-                   ? hone_padded((uint64_t)recipe->N) * sizeof(float)
-                   : hone_packed_bytes(*out_format, (uint64_t)recipe->N, (uint64_t)recipe->K);
+  *out_bytes = is_vector ? hone_padded((uint64_t)recipe->N) * sizeof(float)
+                         : hone_packed_bytes(*out_format, (uint64_t)recipe->N, (uint64_t)recipe->K);
   return true;
 }
 
@@ -166,8 +165,8 @@ static bool pack_codes(worker_t *worker, const tensor_t *tensor, hone_format_t f
   if (!grow(&worker->codes, count * Kp) ||
       !grow(&worker->scales, count * per_row * sizeof(uint16_t)))
     return fail_memory(count, K, status);
-  *out_bad = hone_encoder_rows(encoder, first, worker->padded.data, (int64_t)count, worker->codes.data,
-                               worker->scales.data, &worker->error);
+  *out_bad = hone_encoder_rows(encoder, first, worker->padded.data, (int64_t)count,
+                               worker->codes.data, worker->scales.data, &worker->error);
   for (uint64_t i = 0; i < count && *out_bad == -1; i++) {
     uint64_t t = i / HONE_TILE_ROWS;
     hone_layout_row(format, K, (int)(i % HONE_TILE_ROWS), (uint8_t *)worker->codes.data + i * Kp,

@@ -20,9 +20,10 @@ static void test_groups(void **state) {
   static const struct {
     const char *text;
     hone_format_t want;
-  } rows[] = {{"nf4", {HONE_NF4, 64}},       {"nf4<32>", {HONE_NF4, 32}}, {"nf4:128", {HONE_NF4, 128}},
-              {"mxfp4", {HONE_MXFP4, 32}},   {"nvfp4:16", {HONE_NVFP4, 16}}, {"b1", {HONE_B1, 128}},
-              {"bcq2<64>", {HONE_BCQ2, 64}}, {"f32", {HONE_F32, 0}}};
+  } rows[] = {{"nf4", {HONE_NF4, 64}},        {"nf4<32>", {HONE_NF4, 32}},
+              {"nf4:128", {HONE_NF4, 128}},   {"mxfp4", {HONE_MXFP4, 32}},
+              {"nvfp4:16", {HONE_NVFP4, 16}}, {"b1", {HONE_B1, 128}},
+              {"bcq2<64>", {HONE_BCQ2, 64}},  {"f32", {HONE_F32, 0}}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     hone_status_t status = {0};
     hone_format_t format;
@@ -68,9 +69,9 @@ static void test_bits(void **state) {
   static const struct {
     const char *text;
     double bits;
-  } rows[] = {{"f32", 32},      {"bf16", 16},      {"q8", 8.25},      {"q6", 6.25},
-              {"nf4", 4.25},    {"nf4:32", 4.5},   {"mxfp4", 4.25},   {"nvfp4", 4.5},
-              {"ternary", 2.125}, {"b1", 1.125},   {"bcq2", 2.25},    {"bcq3", 3.375}};
+  } rows[] = {{"f32", 32},        {"bf16", 16},    {"q8", 8.25},    {"q6", 6.25},
+              {"nf4", 4.25},      {"nf4:32", 4.5}, {"mxfp4", 4.25}, {"nvfp4", 4.5},
+              {"ternary", 2.125}, {"b1", 1.125},   {"bcq2", 2.25},  {"bcq3", 3.375}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     hone_status_t status = {0};
     hone_format_t format;

@@ -3,9 +3,9 @@
 // row.
 #include "tests/unit/codegen/test.h"
 
+#include <math.h>
 #include "base/hash.h"
 #include "codegen/pack/pack.h"
-#include <math.h>
 
 #include "quant/real.h"
 
@@ -297,14 +297,12 @@ static void errors_name_tensor_and_row(void **state) {
   const ir_recipe_t large = {"big", {"large"}, 1, IR_SINGLE, {0}, 96, 64};
   check_error(large, f16, NULL, "large", "row 77");
   check_error(large, nf4, NULL, "large", "row 77");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, q8, &nan_row,
-              "square", "row 90");
-  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, q8, NULL,
-              "recipe r", "nothing");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, q8, NULL, "170",
-              "172");
-  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, q8, NULL, "ragged",
-              "63");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 64}, q8, &nan_row, "square",
+              "row 90");
+  check_error((ir_recipe_t){"r", {"nothing"}, 1, IR_SINGLE, {0}, 172, 64}, q8, NULL, "recipe r",
+              "nothing");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, q8, NULL, "170", "172");
+  check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, q8, NULL, "ragged", "63");
   check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, q8, NULL,
               "gate", "short");
 }

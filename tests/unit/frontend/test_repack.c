@@ -23,7 +23,7 @@ static void check_repacked(fixture_t *f, float tolerance) {
   hone_rows_t rows;
   hone_encoder_t encoder;
   assert_ok(f, hone_rows_open(&reader, checkpoint, &recipe, &rows, &f->status));
-  assert_ok(f, hone_encoder_prepare(&rows, recipe.format, &encoder, &f->status));
+  assert_ok(f, hone_encoder_prepare(&rows, recipe.format, NULL, &encoder, &f->status));
   const hone_quantizer_t *q = &encoder.quantizer;
   float *row = hone_arena_array(f->arena, q->Kp, 4), *out = hone_arena_array(f->arena, q->Kp, 4);
   uint8_t *codes = hone_arena_array(f->arena, q->Kp, 1);
@@ -32,7 +32,7 @@ static void check_repacked(fixture_t *f, float tolerance) {
   for (size_t n = 0; n < sample.N * 2; n++) {
     const float *wanted = sample.value + n % sample.N * sample.K;
     assert_ok(f, hone_rows_read(&rows, (int64_t)n, 1, row, &f->status));
-    assert_int_equal(hone_encoder_rows(&encoder, row, 1, codes, scales, &error), -1);
+    assert_int_equal(hone_encoder_rows(&encoder, 0, row, 1, codes, scales, &error), -1);
     hone_quantizer_decode(q, codes, scales, out);
     for (size_t k = 0; k < sample.K; k++) {
       if (!(fabsf(out[k] - wanted[k]) <= tolerance * fabsf(wanted[k])))

@@ -65,8 +65,8 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   hone_quantizer_set_factor(&q, 0.1f);
   hone_curvature_t curvature;
   hone_curvature_options_t options = {.factor = factor};
-  assert_works(
-      hone_curvature_init(&curvature, copy_of(layer->H, K * K), K, &options, &status), &status);
+  assert_works(hone_curvature_init(&curvature, copy_of(layer->H, K * K), K, &options, &status),
+               &status);
   uint16_t *scales = malloc((size_t)rows * q.scale_count * q.planes * sizeof *scales);
   hone_curvature_error_t error = {0};
   assert_int_equal(
@@ -86,7 +86,8 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
       }
   }
   if (fabs(error.noise / noise - 1) > 1e-3 || fabs(error.signal / signal - 1) > 1e-3)
-    fail_msg("%s: reports %g of %g, found %g of %g", text, error.noise, error.signal, noise, signal);
+    fail_msg("%s: reports %g of %g, found %g of %g", text, error.noise, error.signal, noise,
+             signal);
   free(decoded);
   free(scales);
   free(importance);
@@ -121,8 +122,8 @@ static void every_step_lowers_the_error(void **state) {
   layer_end(&layer);
 }
 
-// 8 inputs and signs: all 256 rows can be tried. Local search cannot always find the best of them, and
-// correlated inputs make a worst case of so few; on average it stays within twice its error.
+// 8 inputs and signs: all 256 rows can be tried. Local search cannot always find the best of them,
+// and correlated inputs make a worst case of so few; on average it stays within twice its error.
 static void descent_is_near_brute_force(void **state) {
   (void)state;
   enum { SMALL = 8 };
@@ -130,10 +131,12 @@ static void descent_is_near_brute_force(void **state) {
   for (uint64_t seed = 1; seed <= 20; seed++) {
     layer_t layer = make_layer(SMALL, 1, seed * 7919);
     uint8_t codes[64];
-    double found = solve(&layer, SMALL, 1, "b1", true, true, 20, codes), best = INFINITY, signal = 0;
+    double found = solve(&layer, SMALL, 1, "b1", true, true, 20, codes), best = INFINITY,
+           signal = 0;
     for (int i = 0; i < SMALL; i++)
       for (int j = 0; j < SMALL; j++)
-        signal += (double)layer.weights[i] * (double)layer.H[i * SMALL + j] * (double)layer.weights[j];
+        signal +=
+            (double)layer.weights[i] * (double)layer.H[i * SMALL + j] * (double)layer.weights[j];
     for (int bits = 0; bits < 1 << SMALL; bits++) {
       double cross = 0, square = 0;  // the best scale for these signs, in closed form
       for (int i = 0; i < SMALL; i++)
@@ -193,10 +196,8 @@ static void bad_moments_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_step_lowers_the_error),
-      cmocka_unit_test(descent_is_near_brute_force),
-      cmocka_unit_test(ragged_inputs_and_dead_ones),
-      cmocka_unit_test(same_rows_same_bytes),
+      cmocka_unit_test(every_step_lowers_the_error), cmocka_unit_test(descent_is_near_brute_force),
+      cmocka_unit_test(ragged_inputs_and_dead_ones), cmocka_unit_test(same_rows_same_bytes),
       cmocka_unit_test(bad_moments_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

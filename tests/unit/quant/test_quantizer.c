@@ -81,11 +81,11 @@ static void errors_are_near_the_optimum(void **state) {
   static const struct {
     const char *format;
     double normal, heavy;
-  } rows[] = {{"q8", 4.5e-5, 8e-5},       {"q6", 6e-4, 1.2e-3},      {"nf4:32", .0059, .0071},
-              {"nf4", .0070, .0096},      {"nf4:128", .0080, .0126}, {"int4:32", .0067, .0110},
-              {"int4", .0082, .0154},     {"fp4", .0130, .0213},     {"mxfp4", .0126, .0153},
-              {"nvfp4", .0070, .0072},    {"ternary", .190, .275},   {"b1", .365, .47},
-              {"bcq2", .116, .178},       {"bcq3", .0360, .0575},    {"nf4x", .0071, .0096}};
+  } rows[] = {{"q8", 4.5e-5, 8e-5},    {"q6", 6e-4, 1.2e-3},      {"nf4:32", .0059, .0071},
+              {"nf4", .0070, .0096},   {"nf4:128", .0080, .0126}, {"int4:32", .0067, .0110},
+              {"int4", .0082, .0154},  {"fp4", .0130, .0213},     {"mxfp4", .0126, .0153},
+              {"nvfp4", .0070, .0072}, {"ternary", .190, .275},   {"b1", .365, .47},
+              {"bcq2", .116, .178},    {"bcq3", .0360, .0575},    {"nf4x", .0071, .0096}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     double normal = relative_error(rows[i].format, false, NULL),
            heavy = relative_error(rows[i].format, true, NULL);
@@ -122,7 +122,8 @@ static void importance_pays_where_it_is(void **state) {
   }
 }
 
-// Codes at random, with the largest level in every group; scales as an absmax rule would store them.
+// Codes at random, with the largest level in every group; scales as an absmax rule would store
+// them.
 static void weights_on_the_grid_come_back(void **state) {
   (void)state;
   uint64_t seed = 77;
@@ -139,19 +140,19 @@ static void weights_on_the_grid_come_back(void **state) {
           hone_scale_t kind = hone_format_at(f)->scale;
           int code = kind == HONE_SCALE_E8M0 ? 110 + (int)(test_random(&seed) * 20)
                                              : 30 + (int)(test_random(&seed) * 90);
-          float half = hone_f32_from_f16(hone_f16_from_f32((float)test_random(&seed) + .01f,
-                                                           &overflow));
+          float half =
+              hone_f32_from_f16(hone_f16_from_f32((float)test_random(&seed) + .01f, &overflow));
           scale[0] = kind == HONE_SCALE_F16 ? half : hone_quantizer_scale(&b.q, (uint16_t)code);
         }
         int count = b.q.levels.count;
         float level = count ? b.q.levels.value[(int)(test_random(&seed) * count)]
                             : (float)((int)(test_random(&seed) * 61) - 30);
-        float top = count ? b.q.levels.value[fabsf(b.q.levels.value[0]) >
-                                                     fabsf(b.q.levels.value[count - 1])
-                                                 ? 0
-                                                 : count - 1]
-                          : format.storage == HONE_Q8 ? 127.0f
-                                                      : 31.0f;
+        float top =
+            count ? b.q.levels.value[fabsf(b.q.levels.value[0]) > fabsf(b.q.levels.value[count - 1])
+                                         ? 0
+                                         : count - 1]
+            : format.storage == HONE_Q8 ? 127.0f
+                                        : 31.0f;
         row[k] = (k % format.group == 3 ? top : level) * scale[0];
       }
       assert_true(round_trip(&b, row));
@@ -248,7 +249,8 @@ static void extreme_weights(void **state) {
   // 3e38 has no f16 scale: an error, not an infinity. Powers of two reach it.
   float *row = aligned_alloc(64, 128 * sizeof(float));
   for (int k = 0; k < 128; k++) row[k] = k == 5 ? 3e38f : 1;
-  bench_t nf4 = bench_of(format_of("nf4"), 128, NULL, 3e38f), mx = bench_of(format_of("mxfp4"), 128, NULL, 3e38f);
+  bench_t nf4 = bench_of(format_of("nf4"), 128, NULL, 3e38f),
+          mx = bench_of(format_of("mxfp4"), 128, NULL, 3e38f);
   assert_false(round_trip(&nf4, row));
   assert_true(round_trip(&mx, row));
   assert_true(isfinite(mx.decoded[5]));
