@@ -62,8 +62,9 @@ static reader_t open_gguf(fixture_t *f, const char *name) {
   r.first_tensor = r.at;
   for (uint64_t i = 0; i < r.tensors; i++) {
     string(&r);
-    number(&r, 8 * (int)number(&r, 4));
-    number(&r, 12);
+    for (uint64_t left = number(&r, 4); left > 0; left--) number(&r, 8);
+    number(&r, 4);
+    number(&r, 8);
   }
   r.data = r.begin + (r.at - r.begin + 31) / 32 * 32;
   return r;
