@@ -22,8 +22,8 @@
 //   parameters       64 bytes, only nvfp4 (f32 factor of all scales at 0) and nf4x (16 int8 levels
 //                    at 16, in units of 1/127)
 //
-// Pads decode to zero, or have a scale of zero (planes in rows past N); pads of planes formats past
-// K decode to anything, and meet activations that are zero. Thread rule: pure functions.
+// Pads decode to zero, or have a scale of zero (rows past N); pads past K of formats without a zero
+// (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure functions.
 #ifndef HONE_BASE_PACKED_H
 #define HONE_BASE_PACKED_H
 

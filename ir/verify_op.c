@@ -30,9 +30,9 @@ static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *rol
     return ir_verify_fail(v, op, "%s is %.100s; it must be %s", role, ir_verify_type_text(v, type),
                           accept == ACCEPT_Q8 ? "f32 or q8" : "f32");
   }
-  const char *reason;
-  if (!ir_verify_format(format, &reason)) {
-    return ir_verify_fail(v, op, "%s is %.100s: %s", role, ir_verify_type_text(v, type), reason);
+  if (format.storage == HONE_Q8 && format.group != HONE_GROUP) {
+    return ir_verify_fail(v, op, "%s is %.100s: activations have groups of %d", role,
+                          ir_verify_type_text(v, type), HONE_GROUP);
   }
   *out_columns = columns;
   return true;

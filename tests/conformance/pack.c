@@ -72,6 +72,9 @@ static double put_plain(region_t *region, hone_storage_t storage, uint64_t eleme
 }
 
 // ---- quantized formats
+static const double iq4nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                 1,    13,   25,  38,  53,  69,  89,  113};
+
 // What code `code` of a 4-bit format stands for, and its multiple of 1/units for integer kernels.
 static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t code,
                        double *out_rounded) {
@@ -82,6 +85,7 @@ static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t c
     case HONE_MXFP4:
     case HONE_NVFP4: level = sign * e2m1[code & 7], units = 2; break;
     case HONE_INT4: level = (double)code - 8; break;
+    case HONE_IQ4NL: level = iq4nl[code]; break;
     case HONE_NF4X: level = learned[code] / 127.0, units = 127; break;
     default: abort();
   }
@@ -142,7 +146,9 @@ static void put_code(const row_codes_t *to, uint32_t k, bool pad, const double *
     }
     rounded = value;
   } else if (bits == 4) {
-    for (code %= 16; pad && level_of(to->info->storage, to->learned, code, &rounded) != 0;)
+    bool has_zero = to->info->storage != HONE_IQ4NL;
+    code %= 16;
+    while (pad && has_zero && level_of(to->info->storage, to->learned, code, &rounded) != 0)
       code = (code + 1) % 16;
     put_bits(to->block, 4, j, code);
     value = level_of(to->info->storage, to->learned, code, &rounded) * scale[0];
@@ -177,6 +183,7 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
   if (info->scale == HONE_SCALE_E4M3) put(&packed->region, parameters, &factor, 4);
   double size = info->grid == HONE_GRID_LINEAR ? ldexp(1, 1 - (int)info->code_bits)
                 : format.storage == HONE_INT4  ? 0.125
+                : format.storage == HONE_IQ4NL ? 1.0 / 127
                                                : 1;
   for (uint32_t n = 0; n < N; n++) {
     uint64_t t = n / 4, r = n % 4;

@@ -53,8 +53,8 @@ void emit_embed(kernel_t *k) {
     IR_FOR (b, g, k->zero, groups, k->one) {
       copy_group(k, &w, &place, g);
     }
-    if (w.info->grid == HONE_GRID_PLANES || w.info->grid == HONE_GRID_LEARNED) {
-      // Their codes need not have a zero to pad with.
+    if (w.info->grid != HONE_GRID_FLOAT && w.info->grid != HONE_GRID_LINEAR) {
+      // Levels need not have a zero to pad with.
       ir_value_t pad = ir_advance(b, row, (int64_t)spec->K * 4);
       zero_bytes(k, pad, out_bytes - (int64_t)spec->K * 4);
     }

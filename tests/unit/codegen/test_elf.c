@@ -191,7 +191,7 @@ static void libraries_export_the_public_functions(void **state) {
     assert_contains(exports.data, hone_arena_format(f.arena, " %s;", name));
   }
   assert_true(count > 15);
-  assert_null(strstr(text, "hone_image"));
+  assert_non_null(strstr(text, " hone_image\n"));  // data, for those who load several models
   hone_buffer_deinit(&exports);
   close_fixture(&f);
 }

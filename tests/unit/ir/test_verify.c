@@ -100,8 +100,8 @@ static void test_recipes(void **state) {
        "sources = [\"g\"], combine = \"single\", type = tensor<4x4xf32, \"e\">",
        "encodings are not supported"},
       {unfused_text, RECIPE_GATE,
-       "sources = [\"g\"], combine = \"single\", type = tensor<172x64x!hone.nf4<32>>",
-       "only groups of 64"},
+       "sources = [\"g\"], combine = \"single\", type = tensor<172x64x!hone.nf4<48>>",
+       "its group is not one that the format allows"},
       {unfused_text, "type = tensor<64xf32>", "type = tensor<64xbf16>",
        "recipe @norm is a vector, so it must be f32"},
       {unfused_text, "combine = \"single\", type = tensor<64xf32>",
@@ -361,7 +361,7 @@ static void test_elementwise(void **state) {
       {fused_text, "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
        "%y = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<32>>\n"
        "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
-       "only groups of 64"},
+       "activations have groups of 64"},
       {fused_text, "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
        "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
        "  %y = \"hone.quantize\"(%z) : (tensor<?x64x!hone.q8<64>>) -> tensor<?x64x!hone.q8<64>>\n",
