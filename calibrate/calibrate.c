@@ -391,3 +391,13 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
                                             .close = close_calibrator};
   return open_calibrator(compile, c, status);
 }
+
+hone_reference_t *hone_calibration_reference(const hone_statistics_t *statistics,
+                                             const int32_t **out_ids, uint32_t *out_windows,
+                                             uint32_t *out_context) {
+  calibrator_t *c = statistics->self;
+  *out_ids = c->ids;
+  *out_windows = c->windows;
+  *out_context = c->context;
+  return &c->reference;
+}

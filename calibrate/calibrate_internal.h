@@ -44,6 +44,10 @@ typedef struct hone_reference {
 // that `recipe` says. Only plain floats can be written: false otherwise.
 bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
                           int64_t row, const float *values);
+// The reference behind a compile's statistics, and the windows (windows, context) it reads.
+hone_reference_t *hone_calibration_reference(const hone_statistics_t *statistics,
+                                             const int32_t **out_ids, uint32_t *out_windows,
+                                             uint32_t *out_context);
 HONE_MUST_CHECK bool hone_reference_open(const hone_compile_t *compile, uint32_t context,
                                          hone_reference_t *out_reference, hone_status_t *status);
 void hone_reference_close(hone_reference_t *reference);

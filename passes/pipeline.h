@@ -24,6 +24,10 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *calibration_inputs;  // "original", "quantized" (default)
   const char *solver;  // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
   int64_t sweeps;      // of coordinate descent after gptq
+  double target_bpw;      // bits per weight to choose formats for, or 0
+  int64_t target_bytes;   // the same as bytes of packed weights, or 0
+  const char *formats;    // "nf4,q8": what may be chosen; NULL: a default list
+  int64_t probe_tokens;   // for sensitivities; 0: default
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
@@ -55,6 +59,26 @@ typedef struct hone_statistics {
   void (*close)(void *self);
 } hone_statistics_t;
 
+// What was chosen for a target size (nas/allocate.h): a row for every set of weights that share a
+// format.
+typedef struct hone_allocation_row {
+  const char *name;
+  hone_format_t format;
+  uint64_t weights;
+  double sensitivity;  // nats of KL divergence per relative squared error
+  double error;        // relative squared error in this format, before the solver improves it
+} hone_allocation_row_t;
+
+typedef struct hone_allocation {
+  hone_allocation_row_t *rows;
+  size_t count;
+  double bits_per_weight;  // of the whole model, vectors included
+  double kl;               // predicted, before the solver improves it
+} hone_allocation_t;
+
+// Supplied by tools where wanted: chooses formats for a target size (phase 3).
+typedef bool hone_allocate_fn(hone_compile_t *compile, hone_status_t *status);
+
 // Supplied by tools where wanted: fills compile->statistics (phase 2).
 typedef bool hone_calibrate_fn(hone_compile_t *compile, hone_status_t *status);
 
@@ -68,6 +92,7 @@ struct hone_compile {
   hone_compile_options_t options;
   hone_import_fn *import;
   hone_calibrate_fn *calibrate;  // NULL where options.calibrate cannot be set
+  hone_allocate_fn *allocate;    // NULL where a target cannot be set
   hone_export_fn *write_export;  // NULL: the target makes an artefact
   const hone_target_t *target;
   ir_session_t *session;
@@ -84,6 +109,7 @@ struct hone_compile {
   hone_buffer_t manifest_sources;  // JSON array text: what the model was made from (file, hash),
                                    // for the manifest
   hone_statistics_t statistics;
+  hone_allocation_t allocation;  // count 0: formats were given, not chosen
   void *target_state;  // owned by the target, in the arena
   void (*target_state_close)(void *state);
 };

@@ -1,5 +1,6 @@
 // hone compile: a checkpoint or a textual model becomes a program, a library, or IR.
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include "calibrate/calibrate.h"
 #include "codegen/export/export.h"
 #include "codegen/target.h"
+#include "nas/allocate.h"
 #include "passes/pipeline.h"
 #include "tools/import.h"
 #include "tools/verb.h"
@@ -37,6 +39,16 @@ static const hone_option_t options[] = {
      .help = "activations entering linears; default: what the weight format prefers"},
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
      .help = "KV cache; default: f32 for f32 weights, else f16"},
+    {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
+     .help = "choose a format for every tensor so that the whole model has X bits per weight; needs "
+             "--calibrate"},
+    {HONE_OPTION_INT, "--target-bytes", NULL, "N", FIELD(compile.target_bytes), .low = 1,
+     .high = 9e15, .help = "the same for N bytes of packed weights"},
+    {HONE_OPTION_STRING, "--formats", NULL, "LIST", FIELD(compile.formats),
+     .help = "formats to choose from, comma-separated; default: "
+             "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8"},
+    {HONE_OPTION_INT, "--probe-tokens", NULL, "N", FIELD(compile.probe_tokens), .low = 1,
+     .high = 1 << 24, .help = "tokens of TEXT to measure each sensitivity on; default: 2048"},
     {HONE_OPTION_STRING, "--calibrate", NULL, "TEXT", FIELD(compile.calibrate),
      .help = "text file to run the un-quantized model on: quantizers then weigh errors by what "
              "enters each linear"},
@@ -147,6 +159,38 @@ static bool print_summary(hone_tool_t *tool, const fields_t *fields, hone_status
   return ok;
 }
 
+// What --target-bpw chose, as a table.
+static void print_allocation(const hone_allocation_t *allocation) {
+  char format[24];
+  if (allocation->count == 0) return;
+  fprintf(stderr, "%-36s %-12s %12s %10s %10s\n", "weights", "format", "count", "error", "loss");
+  for (size_t i = 0; i < allocation->count; i++) {
+    const hone_allocation_row_t *row = &allocation->rows[i];
+    fprintf(stderr, "%-36s %-12s %12" PRIu64 " %10.6f %10.6f\n", row->name,
+            hone_format_text(row->format, format), row->weights, row->error,
+            row->error * row->sensitivity);
+  }
+  fprintf(stderr, "%.4f bits per weight; the losses add up to %.6f nats before calibrated solving\n",
+          allocation->bits_per_weight, allocation->kl);
+}
+
+static bool check_target(const hone_compile_options_t *compile, hone_status_t *status) {
+  bool has_target = compile->target_bpw > 0 || compile->target_bytes > 0;
+  const char *name = compile->target_bytes > 0 ? "--target-bytes" : "--target-bpw";
+  if (compile->target_bpw > 0 && compile->target_bytes > 0)
+    return hone_fail(status, HONE_INVALID, "--target-bpw and --target-bytes: give one of them");
+  if (has_target && (compile->weights || compile->head))
+    return hone_fail(status, HONE_INVALID, "%s chooses all formats: leave out %s", name,
+                     compile->weights ? "--weights" : "--head");
+  if (has_target && !compile->calibrate)
+    return hone_fail(status, HONE_INVALID, "%s measures sensitivities on a text: give --calibrate TEXT",
+                     name);
+  if (!has_target && (compile->formats || compile->probe_tokens))
+    return hone_fail(status, HONE_INVALID, "%s needs --target-bpw or --target-bytes",
+                     compile->formats ? "--formats" : "--probe-tokens");
+  return true;
+}
+
 // Checks that do not need the model, so that a slip costs no time.
 static bool check(const fields_t *fields, hone_status_t *status) {
   const hone_compile_options_t *compile = &fields->compile;
@@ -158,6 +202,7 @@ static bool check(const fields_t *fields, hone_status_t *status) {
     return hone_note(status, "--weights");
   if (compile->head && !hone_format_parse(compile->head, &format, status))
     return hone_note(status, "--head");
+  if (!check_target(compile, status)) return false;
   if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
@@ -180,6 +225,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
       .options = fields.compile,
       .import = hone_tool_import,
       .calibrate = hone_calibrate,
+      .allocate = hone_allocate,
       .arena = tool->arena,
       .diagnostics = tool->diagnostics,
   };
@@ -189,6 +235,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
             ir_session_create(tool->diagnostics, &compile.session, &status) &&
             hone_compile_run(&compile, &status);
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);
+  if (ok && !fields.quiet && !fields.json) print_allocation(&compile.allocation);
   hone_compile_deinit(&compile);
   if (ok) hone_diagnostics_print(tool->diagnostics, stderr, tool->color);  // remarks, warnings
   if (ok) ok = print_summary(tool, &fields, &status);

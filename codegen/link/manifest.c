@@ -4,6 +4,7 @@
 #include <llvm/Config/llvm-config.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "codegen/link/link.h"
 #include "passes/pipeline.h"
@@ -35,6 +36,39 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   hone_json_string(json, "head", options->head);
   hone_json_string(json, "acts", options->acts);
   hone_json_string(json, "kv", options->cache);
+  hone_json_string(json, "solver", options->solver);
+  if (options->calibrate) {
+    hone_json_string(json, "calibrate", hone_path_base(options->calibrate));
+    hone_json_i64(json, "calibration_tokens", options->calibration_tokens);
+    hone_json_i64(json, "calibration_context", options->calibration_context);
+    hone_json_string(json, "calibration_inputs", options->calibration_inputs);
+    hone_json_i64(json, "sweeps", options->sweeps);
+  }
+  if (options->target_bpw > 0) hone_json_f64(json, "target_bpw", options->target_bpw);
+  if (options->target_bytes > 0) hone_json_i64(json, "target_bytes", options->target_bytes);
+  hone_json_object_end(json);
+}
+
+// What a target chose, and why.
+static void write_allocation(hone_json_t *json, const hone_allocation_t *allocation) {
+  char text[24];
+  enum { DIGITS = 9 };
+  if (allocation->count == 0) return;
+  hone_json_object_begin(json, "allocation");
+  hone_json_f64_digits(json, "bits_per_weight", allocation->bits_per_weight, DIGITS);
+  hone_json_f64_digits(json, "predicted_kl", allocation->kl, DIGITS);
+  hone_json_array_begin(json, "units");
+  for (size_t i = 0; i < allocation->count; i++) {
+    const hone_allocation_row_t *row = &allocation->rows[i];
+    hone_json_object_begin(json, NULL);
+    hone_json_string(json, "name", row->name);
+    hone_json_string(json, "format", hone_format_text(row->format, text));
+    hone_json_u64(json, "weights", row->weights);
+    hone_json_f64_digits(json, "sensitivity", row->sensitivity, DIGITS);
+    hone_json_f64_digits(json, "error", row->error, DIGITS);
+    hone_json_object_end(json);
+  }
+  hone_json_array_end(json);
   hone_json_object_end(json);
 }
 
@@ -46,6 +80,8 @@ static void write_error(hone_json_t *json, const hone_pack_item_t *item,
   hone_json_f64_digits(json, "signal", error->signal, DIGITS);
   hone_json_f64_digits(json, "noise", error->noise, DIGITS);
   hone_json_f64_digits(json, "relative_mse", error->noise / error->signal, DIGITS);
+  if (error->output.signal > 0)
+    hone_json_f64_digits(json, "output_error", error->output.noise / error->output.signal, DIGITS);
 }
 
 static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
@@ -97,6 +133,7 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
   hone_json_array_end(&json);
   write_model(&json, spec->draft);
   write_options(&json, &spec->compile->options);
+  write_allocation(&json, &spec->compile->allocation);
   write_tensors(&json, spec);
   hone_json_array_begin(&json, "kernels");
   for (size_t i = 0; i < spec->draft->kernels.count; i++)
