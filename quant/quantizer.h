@@ -47,6 +47,10 @@ void hone_quantizer_init(hone_quantizer_t *quantizer, hone_format_t format, uint
 void hone_quantizer_set_factor(hone_quantizer_t *quantizer, float largest);
 void hone_quantizer_set_levels(hone_quantizer_t *quantizer, const int8_t levels[HONE_GRID_LEVELS]);
 
+// Learns nf4x's levels from rows (count, Kp), weighing by importance. False: no memory.
+HONE_MUST_CHECK bool hone_quantizer_learn(hone_quantizer_t *quantizer, const float *rows,
+                                          int64_t count);
+
 // Importance (Kp) from the mean squares (K) of the inputs, or ones if NULL: damped by a hundredth
 // of their mean, so that inputs never seen still count a little; pads are zero.
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out);

@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 
-enum { SCAN_VALUES = 256 * 1024 };
+enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128 };
 
 // Calls visit for every row of the tensor, in the order they are read.
 typedef void visit_fn(void *user, const float *row, int64_t K);
@@ -26,6 +26,30 @@ static bool scan(const hone_rows_t *rows, visit_fn *visit, void *user, hone_stat
       visit(user, hone_rows_at(rows, buffer, count, i), rows->K);
   }
   free(buffer);
+  return ok;
+}
+
+// Levels from rows spread over the tensor.
+static bool learn_levels(const hone_rows_t *rows, hone_quantizer_t *quantizer,
+                         hone_status_t *status) {
+  int64_t count = rows->N < LEARN_ROWS ? rows->N : LEARN_ROWS;
+  uint64_t Kp = quantizer->Kp, K = quantizer->K;
+  float *sample = aligned_alloc(64, (uint64_t)count * Kp * sizeof *sample);
+  float *pair = malloc(2 * K * sizeof *pair);
+  bool ok = sample && pair;
+  if (!ok) hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
+  for (int64_t i = 0; i < count && ok; i++) {
+    int64_t row = i * rows->N / count, first = row / 2 * 2;  // interleaved rows come in pairs
+    int64_t got = rows->N - first < 2 ? 1 : 2;
+    float *to = sample + (uint64_t)i * Kp;
+    ok = hone_rows_read(rows, first, got, pair, status);
+    if (ok) memcpy(to, hone_rows_at(rows, pair, got, row - first), K * sizeof *to);
+    memset(to + K, 0, (Kp - K) * sizeof *to);
+  }
+  if (ok && !hone_quantizer_learn(quantizer, sample, count))
+    ok = hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
+  free(sample);
+  free(pair);
   return ok;
 }
 
@@ -123,6 +147,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     hone_quantizer_set_factor(&encoder.quantizer, largest);
     if (factor > 0) encoder.quantizer.factor = factor;
   }
+  if (ok && hone_format_info(format.storage)->grid == HONE_GRID_LEARNED)
+    ok = learn_levels(rows, &encoder.quantizer, status);
   if (!ok) {
     hone_encoder_deinit(&encoder);
     return false;
