@@ -9,7 +9,8 @@
 #include "calibrate/calibrate_internal.h"
 
 enum {
-  DEFAULT_TOKENS = 16384,
+  MOST_TOKENS = 16384,  // by default; fewer for large models, for time
+  FEWEST_TOKENS = 2048,
   DEFAULT_CONTEXT = 512,
   LEAST_TOKENS = 256,
   TEXT_LIMIT = 1 << 30,
@@ -318,6 +319,18 @@ static bool tokenize(calibrator_t *c, const char *path, int32_t **out_ids, size_
   return ok || hone_note(status, "--calibrate %s", path);
 }
 
+// About the same work for every model, within limits.
+static size_t default_tokens(const calibrator_t *c) {
+  const ir_model_t *model = &c->reference.compile.model;
+  double weights = 1, work = 4e12;
+  for (size_t i = 0; i < ir_recipe_count(model); i++) {
+    ir_recipe_t recipe;
+    if (ir_recipe_at(model, i, &recipe)) weights += (double)recipe.N * (double)recipe.K;
+  }
+  double tokens = work / weights;
+  return tokens > MOST_TOKENS ? MOST_TOKENS : tokens < FEWEST_TOKENS ? FEWEST_TOKENS : (size_t)tokens;
+}
+
 // Windows spread evenly over the text, each begun with BOS where the model has one.
 static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, uint32_t context,
                         hone_status_t *status) {
@@ -336,7 +349,7 @@ static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, 
                      options->calibrate, count, LEAST_TOKENS);
   }
   size_t tokens =
-      options->calibration_tokens ? (size_t)options->calibration_tokens : DEFAULT_TOKENS;
+      options->calibration_tokens ? (size_t)options->calibration_tokens : default_tokens(c);
   if (tokens > count) tokens = count;
   c->context = context < tokens ? context : (uint32_t)tokens;
   c->windows = (uint32_t)(tokens / c->context);

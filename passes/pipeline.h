@@ -23,7 +23,7 @@ typedef struct hone_compile_options {  // strings are borrowed
       calibration_memory;          // 0: defaults; memory in MiB
   const char *calibration_inputs;  // "original", "quantized" (default)
   const char *solver;  // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
-  int64_t sweeps;      // of coordinate descent after gptq
+  int64_t sweeps;      // of coordinate descent after gptq; -1: as the format needs
   double target_bpw;      // bits per weight to choose formats for, or 0
   int64_t target_bytes;   // the same as bytes of packed weights, or 0
   const char *formats;    // "nf4,q8": what may be chosen; NULL: a default list

@@ -94,32 +94,69 @@ void hone_curvature_deinit(hone_curvature_t *curvature) {
   free(curvature->H);
   free(curvature->U);
   free(curvature->order);
+  free(curvature->cross);
+  free(curvature->residual);
   *curvature = (hone_curvature_t){0};
 }
 
-bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross, float *residual,
-                            int64_t N, hone_status_t *status) {
-  uint64_t K = curvature->K;
-  int n = (int)K, rows = (int)N, info = 0;
-  float *factor = malloc(K * K * sizeof *factor);
-  if (!factor) return hone_fail(status, HONE_EXHAUSTED, "no memory to correct %d inputs", n);
-  memcpy(factor, curvature->H, K * K * sizeof *factor);
-  for (uint64_t k = 0; k < K; k++) cross[k * K + k] += curvature->damping;
-  // Row-major C is LAPACK's C^T, and H^-1 C^T = (C H^-1)^T: solving its columns solves C's rows.
-  LAPACK_spotrf("U", &n, factor, &n, &info);
-  if (info == 0) LAPACK_spotrs("U", &n, &n, factor, &n, cross, &n, &info);
-  if (info == 0 && residual) LAPACK_spotrs("U", &n, &rows, factor, &n, residual, &n, &info);
-  free(factor);
-  return info == 0 ||
-         hone_fail(status, HONE_INVALID,
-                   "the inputs' second moments are not positive definite (column %d)", info);
+// X (count, K) becomes X H^-1 = X U^T U, columns in the factor's order in between.
+static void solve_rows(const hone_curvature_t *c, float *X, int64_t count, float *scratch) {
+  uint64_t K = c->K;
+  for (int64_t r = 0; r < count; r++)
+    for (uint64_t i = 0; i < K; i++) scratch[(uint64_t)r * K + i] = X[(uint64_t)r * K + c->order[i]];
+  cblas_strmm(CblasRowMajor, CblasRight, CblasUpper, CblasTrans, CblasNonUnit, (int)count, (int)K,
+              1.0f, c->U, (int)K, scratch, (int)K);
+  cblas_strmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, (int)count, (int)K,
+              1.0f, c->U, (int)K, scratch, (int)K);
+  for (int64_t r = 0; r < count; r++)
+    for (uint64_t i = 0; i < K; i++) X[(uint64_t)r * K + c->order[i]] = scratch[(uint64_t)r * K + i];
 }
 
-void hone_curvature_apply(const float *M, uint64_t K, uint64_t Kp, const float *values,
-                          int64_t count, float *out) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f, values,
-              (int)Kp, M, (int)K, 0.0f, out, (int)Kp);
-  for (int64_t r = 0; r < count; r++) memset(out + (uint64_t)r * Kp + K, 0, (Kp - K) * sizeof *out);
+bool hone_curvature_correct(hone_curvature_t *curvature, float *cross, float *residual, int64_t N,
+                            hone_status_t *status) {
+  hone_curvature_t *c = curvature;
+  uint64_t K = c->K;
+  c->cross = cross;
+  c->residual = residual;
+  if (!c->U) return true;  // checked by the caller: descent alone corrects nothing
+  for (uint64_t k = 0; k < K; k++) cross[k * K + k] += c->damping;
+  // Few rows are solved one by one; for many it pays to solve C's rows once.
+  c->is_solved = N > (int64_t)(2 * K);
+  if (!c->is_solved) return true;
+  float *scratch = malloc(K * K * sizeof *scratch);
+  if (!scratch)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory to correct %llu inputs",
+                     (unsigned long long)K);
+  solve_rows(c, cross, (int64_t)K, scratch);
+  free(scratch);
+  if (!residual) return true;
+  scratch = malloc((uint64_t)N * K * sizeof *scratch);
+  if (!scratch)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory to correct %lld rows", (long long)N);
+  solve_rows(c, residual, N, scratch);
+  free(scratch);
+  return true;
+}
+
+bool hone_curvature_apply(const hone_curvature_t *curvature, uint64_t Kp, int64_t first,
+                          const float *values, int64_t count, float *out) {
+  const hone_curvature_t *c = curvature;
+  uint64_t K = c->K, bytes = (uint64_t)count * K * sizeof(float);
+  float *target = malloc(bytes), *scratch = malloc(bytes);
+  bool ok = target && scratch;
+  if (ok) {
+    if (c->residual) memcpy(target, c->residual + (uint64_t)first * K, bytes);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f, values,
+                (int)Kp, c->cross, (int)K, c->residual ? 1.0f : 0.0f, target, (int)K);
+    if (!c->is_solved) solve_rows(c, target, count, scratch);
+    for (int64_t r = 0; r < count; r++) {
+      memcpy(out + (uint64_t)r * Kp, target + (uint64_t)r * K, K * sizeof *out);
+      memset(out + (uint64_t)r * Kp + K, 0, (Kp - K) * sizeof *out);
+    }
+  }
+  free(target);
+  free(scratch);
+  return ok;
 }
 
 static bool allocate(hone_rows_work_t *work, uint64_t count, uint64_t K, uint64_t scales) {
@@ -132,15 +169,19 @@ static bool allocate(hone_rows_work_t *work, uint64_t count, uint64_t K, uint64_
   return work->columns && work->moved && work->decoded && work->gradient && work->real;
 }
 
-// Signal w H w and noise d H d with d = decoded - w, whose gradient d H the descent needs anyway.
+// Signal w H w and noise d H d with d = decoded - w, of every eighth row: d H is the gradient that
+// the descent leaves, w H is a matrix product of its own.
 static void measure(const hone_curvature_t *c, const hone_quantizer_t *q, const float *values,
                     const hone_rows_work_t *work, int64_t count, hone_curvature_error_t *error) {
+  enum { STEP = 8 };
   uint64_t K = c->K;
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f, values,
-              (int)q->Kp, c->H, (int)K, 0.0f, work->moved, (int)K);
-  for (int64_t r = 0; r < count; r++) {
-    const float *w = values + (uint64_t)r * q->Kp, *d = work->decoded + (uint64_t)r * K,
-                *moved = work->moved + (uint64_t)r * K, *g = work->gradient + (uint64_t)r * K;
+  int rows = (int)((count + STEP - 1) / STEP);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, (int)K, (int)K, 1.0f, values,
+              (int)(STEP * q->Kp), c->H, (int)K, 0.0f, work->moved, (int)K);
+  for (int64_t i = 0; i < rows; i++) {
+    uint64_t r = (uint64_t)i * STEP;
+    const float *w = values + r * q->Kp, *d = work->decoded + r * K,
+                *moved = work->moved + (uint64_t)i * K, *g = work->gradient + r * K;
     double signal = 0, noise = 0;
     for (uint64_t k = 0; k < K; k++) {
       signal += (double)w[k] * (double)moved[k];

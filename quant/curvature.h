@@ -20,6 +20,8 @@ typedef struct hone_curvature {
   float *U;         // (K, K) upper: H^-1 = U^T U in the order of `order`; NULL: descent only
   uint32_t *order;  // (K) column that comes i-th
   float damping;    // what was added to the diagonal
+  float *cross, *residual;  // of hone_curvature_correct, NULL: there is nothing to correct
+  bool is_solved;           // they are multiplied by H^-1 already
 } hone_curvature_t;
 
 typedef struct hone_curvature_options {
@@ -36,7 +38,7 @@ HONE_MUST_CHECK bool hone_curvature_init(hone_curvature_t *curvature, float *mom
                                          hone_status_t *status);
 void hone_curvature_deinit(hone_curvature_t *curvature);
 
-// Output error of rows: sums over rows of w H w^T and (w - q) H (w - q)^T.
+// Output error: sums of w H w^T and (w - q) H (w - q)^T over every eighth row.
 typedef struct hone_curvature_error {
   double signal, noise;
 } hone_curvature_error_t;
@@ -48,16 +50,18 @@ HONE_MUST_CHECK int64_t hone_curvature_rows(const hone_curvature_t *curvature,
                                             const hone_quantizer_t *quantizer, int sweeps,
                                             const float *values, int64_t count, uint8_t *codes,
                                             uint16_t *scales, hone_curvature_error_t *error);
-// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added
-// to a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping
-// pulling towards W, is W M + R, M = (C + d I) H^-1, C = E[y x^T], R = E[(r - r') x^T] H^-1. Turns
-// C (K, K) into M and E[(r - r') x^T] (N, K; may be NULL) into R in place. (The first part is known
-// as asymmetric calibration, GPTAQ, arXiv 2504.02692.)
-HONE_MUST_CHECK bool hone_curvature_correct(const hone_curvature_t *curvature, float *cross,
+// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added to
+// a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping d
+// pulling towards W, is (W (C + d I) + D) H^-1, C = E[y x^T], D = E[(r - r') x^T]. Adopts C (K, K) and
+// D (N, K; may be NULL). Needs the factor. (Without D this is known as asymmetric calibration, GPTAQ,
+// arXiv 2504.02692.)
+HONE_MUST_CHECK bool hone_curvature_correct(hone_curvature_t *curvature, float *cross,
                                             float *residual, int64_t N, hone_status_t *status);
-// out (count, Kp) = values (count, Kp) M, pads zero.
-void hone_curvature_apply(const float *M, uint64_t K, uint64_t Kp, const float *values,
-                          int64_t count, float *out);
+// Rows [first, first + count) of W* to out (count, Kp), pads zero, from values (count, Kp). False: no
+// memory.
+HONE_MUST_CHECK bool hone_curvature_apply(const hone_curvature_t *curvature, uint64_t Kp,
+                                          int64_t first, const float *values, int64_t count,
+                                          float *out);
 
 // Threads that the linear algebra inside init may use; rows always run on the caller's.
 void hone_curvature_set_threads(int threads);

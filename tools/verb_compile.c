@@ -53,7 +53,7 @@ static const hone_option_t options[] = {
      .help = "text file to run the un-quantized model on: quantizers then weigh errors by what "
              "enters each linear"},
     {HONE_OPTION_INT, "--calibration-tokens", NULL, "N", FIELD(compile.calibration_tokens),
-     .low = 256, .high = 1 << 24, .help = "tokens of TEXT to use, spread over it; default: 16384"},
+     .low = 256, .high = 1 << 24, .help = "tokens of TEXT to use, spread over it; default: 16384, fewer (at least 2048) for large models"},
     {HONE_OPTION_INT, "--calibration-context", NULL, "N", FIELD(compile.calibration_context),
      .low = 16, .high = 1 << 20, .help = "tokens per window of TEXT; default: 512"},
     {HONE_OPTION_INT, "--calibration-memory", NULL, "MIB", FIELD(compile.calibration_memory),
@@ -67,7 +67,7 @@ static const hone_option_t options[] = {
      .help =
          "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
     {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,
-     .help = "sweeps of coordinate descent over codes and scales; default: 2"},
+     .help = "sweeps of coordinate descent over codes and scales; default: 1, or 4 below 4 bits"},
     {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit),
      "exe|lib|ir|llvm|asm|checkpoint|gguf|gguf-tq1",
      .help =
@@ -211,7 +211,7 @@ static bool check(const fields_t *fields, hone_status_t *status) {
 }
 
 int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
-  fields_t fields = {.target = "cpu", .compile = {.emit = "exe", .sweeps = 2}};
+  fields_t fields = {.target = "cpu", .compile = {.emit = "exe", .sweeps = -1}};
   int code = 0;
   if (!hone_tool_parse(tool, &hone_verb_compile, argc, argv, &fields, &code)) return code;
   hone_status_t status = {0};

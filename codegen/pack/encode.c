@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 
-enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128 };
+enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128, COARSE_SWEEPS = 4, FINE_SWEEPS = 1 };
 
 // Calls visit for every row of the tensor, in the order they are read.
 typedef void visit_fn(void *user, const float *row, int64_t K);
@@ -94,22 +94,28 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   if (solver->method != HONE_SOLVE_SCALES &&
       !statistics->moments(statistics->self, source, K, &moments, status))
     return false;
-  encoder->correction = moments.cross;
-  encoder->addition = moments.residual;
   if (!statistics->mean_squares(statistics->self, source, &squares, status)) {
     free(moments.second);
+    free(moments.cross);
+    free(moments.residual);
     return false;
   }
   hone_importance_fill(squares, K, encoder->importance);
   if (!moments.second) return true;
   hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
-  encoder->sweeps = solver->sweeps;
+  bool is_coarse = hone_format_info(encoder->quantizer.format.storage)->code_bits < 4;
+  encoder->sweeps = solver->sweeps >= 0 ? solver->sweeps : is_coarse ? COARSE_SWEEPS : FINE_SWEEPS;
   encoder->statistics = statistics;
   encoder->rows = rows;
   hone_curvature_set_threads(solver->threads);
   bool ok = hone_curvature_init(&encoder->curvature, moments.second, K, &options, status);
-  ok = ok && (!moments.cross || hone_curvature_correct(&encoder->curvature, moments.cross,
-                                                       moments.residual, rows->N, status));
+  if (ok && moments.cross && options.factor) {
+    ok = hone_curvature_correct(&encoder->curvature, moments.cross, moments.residual, rows->N,
+                                status);
+  } else {
+    free(moments.cross);
+    free(moments.residual);
+  }
   hone_curvature_set_threads(1);
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
@@ -159,8 +165,6 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
-  free(encoder->correction);
-  free(encoder->addition);
   hone_curvature_deinit(&encoder->curvature);
   *encoder = (hone_encoder_t){0};
 }
@@ -178,21 +182,22 @@ static void measure(const hone_quantizer_t *q, const float *row, const uint8_t *
   error->noise += noise;
 }
 
-// Solves for the rows as the calibration wants them: corrected for what the layers before did.
+// Solves for the rows as the calibration wants them: corrected for what the layers before did. Pads
+// past the last row stay zero.
 static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *values,
                      int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
-  if (!encoder->correction)
-    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes,
-                               scales, &error->output);
+  int64_t left = encoder->rows->N - first, real = left < 0 ? 0 : left < count ? left : count;
+  if (!encoder->curvature.cross || real == 0)
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
+                               &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
   if (!corrected) return -2;
-  hone_curvature_apply(encoder->correction, q->K, q->Kp, values, count, corrected);
-  for (int64_t i = 0; i < count && encoder->addition && first + i < encoder->rows->N; i++)
-    for (uint64_t k = 0; k < q->K; k++)
-      corrected[(uint64_t)i * q->Kp + k] += encoder->addition[(uint64_t)(first + i) * q->K + k];
-  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count,
-                                    codes, scales, &error->output);
+  memset(corrected + (uint64_t)real * q->Kp, 0, (uint64_t)(count - real) * q->Kp * sizeof(float));
+  int64_t bad = -2;
+  if (hone_curvature_apply(&encoder->curvature, q->Kp, first, values, real, corrected))
+    bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count, codes,
+                              scales, &error->output);
   free(corrected);
   return bad;
 }

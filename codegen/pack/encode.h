@@ -11,8 +11,6 @@ typedef struct hone_encoder {
   hone_quantizer_t quantizer;
   float *importance;           // (Kp)
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
-  float *correction;           // (K, K) W is multiplied by before it is quantized, or NULL
-  float *addition;             // (N, K) then added to it, or NULL
   int sweeps;
   const hone_rows_t *rows;              // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
@@ -22,7 +20,7 @@ typedef struct hone_encoder {
 typedef struct hone_solver {
   const hone_statistics_t *statistics;  // NULL: no calibration
   enum { HONE_SOLVE_SCALES, HONE_SOLVE_DESCENT, HONE_SOLVE_GPTQ } method;
-  int sweeps;  // of the descent
+  int sweeps;  // of the descent; -1: as the format needs
   int threads;
 } hone_solver_t;
 // From the compile's options; errors name the option.
