@@ -255,7 +255,8 @@ static void bad_moments_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_step_lowers_the_error), cmocka_unit_test(descent_is_near_brute_force),
-      cmocka_unit_test(ragged_inputs_and_dead_ones), cmocka_unit_test(same_rows_same_bytes),
+      cmocka_unit_test(ragged_inputs_and_dead_ones), cmocka_unit_test(correction_makes_up_for_moved_inputs),
+      cmocka_unit_test(same_rows_same_bytes),
       cmocka_unit_test(bad_moments_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
