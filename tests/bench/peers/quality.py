@@ -48,7 +48,7 @@ class Ggml:
         self.lib.ggml_quantize_init.argtypes = [c.c_int]
         self.lib.ggml_quantize_chunk.restype = c.c_size_t
         self.lib.ggml_quantize_chunk.argtypes = [c.c_int, c.c_void_p, c.c_void_p, c.c_int64,
-                                                 c.c_int64, c.c_int64, c.c_void_p]
+                                                 c.c_int64, c.c_int64, c.c_void_p, c.c_void_p]
         self.lib.ggml_row_size.restype = c.c_size_t
         self.lib.ggml_row_size.argtypes = [c.c_int, c.c_int64]
         self.lib.ggml_blck_size.restype = c.c_int64
@@ -101,7 +101,8 @@ class Ggml:
         row = self.lib.ggml_row_size(kind, padded)
         codes = np.zeros(N * row + 64, np.uint8)
         self.lib.ggml_quantize_chunk(kind, source.ctypes.data, codes.ctypes.data, 0, N, padded,
-                                     use.ctypes.data if use is not None else None)
+                                     use.ctypes.data if use is not None else None,
+                                     None)  # ik_llama.cpp's own options; others ignore it
         out = np.zeros((N, padded), np.float32)
         decode = self.to_float(kind)
         for n in range(N):
