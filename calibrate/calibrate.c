@@ -26,6 +26,7 @@ typedef struct tap {
   uint32_t count[2];
   bool is_added;  // its output is added to the stream that enters the block
   bool is_done;
+  bool is_known[IR_SOURCE_LIMIT];  // sources whose tensors need no statistics (skip)
 } tap_t;
 
 // Which of the two models walks: the original, or the one whose earlier blocks are quantized.
@@ -52,6 +53,18 @@ typedef struct calibrator {
   bool failed;
 } calibrator_t;
 
+static bool is_skipped(const tap_t *tap) {
+  for (size_t s = 0; s < tap->recipe.source_count; s++)
+    if (!tap->is_known[s]) return false;
+  return true;
+}
+
+static bool is_known(const tap_t *tap, const char *source) {
+  for (size_t s = 0; s < tap->recipe.source_count; s++)
+    if (!strcmp(tap->recipe.sources[s], source)) return tap->is_known[s];
+  return false;
+}
+
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
   bool both = c->follows && c->want_second;
   uint32_t N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0;
@@ -69,7 +82,7 @@ static void on_tap(void *user, const char *tensor, const float *rows, size_t str
                    uint32_t K) {
   calibrator_t *c = user;
   tap_t *tap = hone_map_get(c->by_tensor, tensor);
-  if (!c->is_tapping || !tap || tap->is_done || c->failed) return;
+  if (!c->is_tapping || !tap || tap->is_done || c->failed || is_skipped(tap)) return;
   if (tap->moments.K == 0 && !begin_tap(c, tap, K)) {
     c->failed = true;
     return;
@@ -148,12 +161,22 @@ static bool follow(calibrator_t *c, hone_status_t *status) {
   return true;
 }
 
+// A tap of the block, or of any block, that statistics are still wanted of.
+static bool wants(const calibrator_t *c, bool any, uint32_t block) {
+  for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
+    const tap_t *tap = hone_map_value(c->by_tensor, i);
+    if ((any || tap->block == block) && !tap->is_done && !is_skipped(tap)) return true;
+  }
+  return false;
+}
+
 static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
   bool both = c->follows && c->want_second;
   c->status = status;
   c->failed = false;
   if (both && !follow(c, status)) return false;
+  both = both && wants(c, false, c->next_block);  // nobody listens: the original goes alone
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
@@ -204,6 +227,24 @@ static bool require(calibrator_t *c, const char *source, bool second, tap_t **ou
   return hone_fail(status, HONE_INTERNAL, "no input of %s was seen", source);
 }
 
+// Moves on to the block of a tensor that is known, so that its rows can be replaced: not where
+// nothing follows that depends on them.
+static bool reach(calibrator_t *c, const tap_t *tap, hone_status_t *status) {
+  if (!c->follows || tap->block + 1 == c->block_count || !wants(c, true, 0)) return true;
+  if (c->next_block > tap->block + 1) start_over(c);
+  c->want_second = true;
+  while (c->next_block <= tap->block)
+    if (!walk_block(c, status)) return false;
+  return true;
+}
+
+static void skip_tensor(void *self, const char *source) {
+  calibrator_t *c = self;
+  tap_t *tap = hone_map_get(c->by_source, source);
+  for (size_t s = 0; tap && s < tap->recipe.source_count; s++)
+    if (!strcmp(tap->recipe.sources[s], source)) tap->is_known[s] = true;
+}
+
 static bool get_mean_squares(void *self, const char *source, const float **out,
                              hone_status_t *status) {
   tap_t *tap;
@@ -228,6 +269,8 @@ static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_
                         hone_status_t *status) {
   tap_t *tap;
   *out = (hone_moment_set_t){0};
+  tap = hone_map_get(((calibrator_t *)self)->by_source, source);
+  if (tap && is_known(tap, source)) return reach(self, tap, status);
   if (!require(self, source, true, &tap, status)) return false;
   if (!tap) return true;
   if (tap->moments.K != K)
@@ -400,6 +443,7 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   compile->statistics = (hone_statistics_t){.self = c,
                                             .mean_squares = get_mean_squares,
                                             .moments = get_moments,
+                                            .skip = skip_tensor,
                                             .replace = replace_row,
                                             .close = close_calibrator};
   return open_calibrator(compile, c, status);

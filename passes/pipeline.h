@@ -28,6 +28,8 @@ typedef struct hone_compile_options {  // strings are borrowed
   int64_t target_bytes;   // the same as bytes of packed weights, or 0
   const char *formats;    // "nf4,q8": what may be chosen; NULL: a default list
   int64_t probe_tokens;   // for sensitivities; 0: default
+  const char *work;    // folder that keeps finished calibrated tensors, or NULL; an option that can
+                       // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
@@ -54,6 +56,9 @@ typedef struct hone_statistics {
   // All NULL if nothing enters it. Tensors are best asked for in the model's order.
   bool (*moments)(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
                   hone_status_t *status);
+  // The tensor is known already, from an earlier run: `moments` of it gives NULLs, only moving on
+  // to where its rows can be replaced. Before the first call of `moments`.
+  void (*skip)(void *self, const char *source);
   // Tells what has become of a row (K) of a tensor. Thread-safe for different rows.
   void (*replace)(void *self, const char *source, int64_t row, const float *values);
   void (*close)(void *self);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "calibrate/calibrate.h"
 #include "codegen/export/export.h"
+#include "codegen/pack/store.h"
 #include "codegen/target.h"
 #include "nas/allocate.h"
 #include "passes/pipeline.h"
@@ -68,6 +69,9 @@ static const hone_option_t options[] = {
          "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
     {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,
      .help = "sweeps of coordinate descent over codes and scales; default: 1, or 4 below 4 bits"},
+    {HONE_OPTION_STRING, "--work", NULL, "DIR", FIELD(compile.work),
+     .help = "keep each calibrated tensor here once it is finished; run again, a compile that was "
+             "cut off goes on from there"},
     {HONE_OPTION_CHOICE, "--emit", NULL, "KIND", FIELD(compile.emit),
      "exe|lib|ir|llvm|asm|checkpoint|gguf|gguf-tq1",
      .help =
@@ -203,6 +207,9 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->head && !hone_format_parse(compile->head, &format, status))
     return hone_note(status, "--head");
   if (!check_target(compile, status)) return false;
+  if (compile->work && !compile->calibrate)
+    return hone_fail(status, HONE_INVALID,
+                     "--work keeps calibrated tensors: it needs --calibrate TEXT");
   if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
@@ -231,7 +238,8 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   };
   const hone_exporter_t *exporter = hone_exporter_find(fields.compile.emit);
   if (exporter) compile.write_export = exporter->write;
-  bool ok = hone_target_find(fields.target, &compile.target, &status) &&
+  bool ok = (!fields.compile.work || hone_store_check_folder(fields.compile.work, &status)) &&
+            hone_target_find(fields.target, &compile.target, &status) &&
             ir_session_create(tool->diagnostics, &compile.session, &status) &&
             hone_compile_run(&compile, &status);
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);

@@ -192,7 +192,7 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
       .threads = compile->options.threads,
       .progress = compile->options.progress,
   };
-  return hone_solver_read(compile, &pack.solver, status) &&
+  return hone_solver_read(compile, "pack", &pack.solver, status) &&
          hone_pack_run(&pack, state->hashes, state->errors, status);
 }
 

@@ -71,7 +71,7 @@ bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
                      "that --emit %s needs",
                      compile->options.model, compile->options.emit);
   if (!ir_model_config(&compile->model, &export.config, status) ||
-      !hone_solver_read(compile, &export.solver, status))
+      !hone_solver_read(compile, "export", &export.solver, status))
     return false;
   hone_map_t *heads = find_heads(compile);
   export.count = ir_recipe_count(&compile->model);
@@ -87,6 +87,18 @@ bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
   export.progress =
       hone_progress_create("exporting weights", total, false, compile->options.progress);
   *out_export = export;
+  return true;
+}
+
+bool hone_export_announce(const hone_export_t *export, hone_status_t *status) {
+  for (size_t i = 0; export->solver.store && i < export->count; i++) {
+    const hone_export_tensor_t *tensor = &export->tensors[i];
+    hone_rows_t rows;
+    if (!hone_rows_open(export->compile->reader, export->compile->source, &tensor->recipe, &rows,
+                        status) ||
+        !hone_store_add(export->solver.store, &rows, tensor->format, rows.N, status))
+      return false;
+  }
   return true;
 }
 

@@ -273,7 +273,7 @@ static bool write_tensor(gguf_t *gguf, const entry_t *entry, hone_status_t *stat
 static bool write_file(gguf_t *gguf, bool dense, hone_status_t *status) {
   int64_t widest = 0;
   if (!hone_gguf_model_read(&gguf->export, &gguf->model, status) ||
-      !list_entries(gguf, dense, status) ||
+      !list_entries(gguf, dense, status) || !hone_export_announce(&gguf->export, status) ||
       !hone_output_create(gguf->export.compile->options.output, 0644, &gguf->output, status) ||
       !write_header(gguf, dense, status))
     return false;

@@ -171,7 +171,10 @@ bool hone_export_stream(const hone_export_t *export, const hone_export_tensor_t 
   stream.step = CHUNK_VALUES / (int64_t)stream.Kp / unit * unit;
   if (stream.step < unit) stream.step = unit;
   if (stream.step > tensor->rows) stream.step = tensor->rows;
-  bool ok = prepare(export, &stream, status) && visit_chunks(export, &stream, visit, user, status);
+  hone_quant_error_t ignored = {0};  // no manifest has a place for it
+  bool ok = prepare(export, &stream, status) &&
+            visit_chunks(export, &stream, visit, user, status) &&
+            hone_encoder_finish(&stream.encoder, &ignored, status);
   free(stream.raw);
   free(stream.values);
   free(stream.codes);

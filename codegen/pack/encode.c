@@ -58,7 +58,7 @@ static void visit_largest(void *user, const float *row, int64_t K) {
   for (int64_t k = 0; k < K; k++) *largest = fabsf(row[k]) > *largest ? fabsf(row[k]) : *largest;
 }
 
-bool hone_solver_read(const hone_compile_t *compile, hone_solver_t *out_solver,
+bool hone_solver_read(const hone_compile_t *compile, const char *writer, hone_solver_t *out_solver,
                       hone_status_t *status) {
   static const char *const names[] = {"scales", "descent", "gptq"};
   const hone_compile_options_t *options = &compile->options;
@@ -69,6 +69,7 @@ bool hone_solver_read(const hone_compile_t *compile, hone_solver_t *out_solver,
       .sweeps = (int)options->sweeps,
       .threads = options->threads > 0 ? (int)options->threads : 0,
   };
+  if (!hone_store_open(compile, writer, &out_solver->store, status)) return false;
   if (!options->solver) return true;
   for (int i = 0; i < 3; i++) {
     if (strcmp(options->solver, names[i])) continue;
@@ -120,6 +121,18 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
 
+// A tensor that is known already: the statistics only have to be where its rows can be told.
+static bool follow_kept(const hone_rows_t *rows, const hone_solver_t *solver,
+                        hone_encoder_t *encoder, hone_status_t *status) {
+  const hone_statistics_t *statistics = solver->statistics;
+  hone_moment_set_t none;
+  encoder->rows = rows;
+  if (solver->method == HONE_SOLVE_SCALES) return true;
+  encoder->statistics = statistics;
+  return statistics->moments(statistics->self, rows->recipe->sources[0], (uint64_t)rows->K, &none,
+                             status);
+}
+
 // The factor that all sources of the recipe have already in this format, 0 if there is none. Values
 // on the grid of one factor are, with another, off the grid by the rounding of an E4M3 scale.
 static float native_factor(const hone_rows_t *rows, hone_format_t format) {
@@ -146,8 +159,12 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
   hone_importance_fill(NULL, K, encoder.importance);
   hone_quantizer_init(&encoder.quantizer, format, K, encoder.importance);
-  bool ok = !solver || calibrate(rows, solver, &encoder, status);
-  if (ok && hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
+  bool ok = !solver || hone_stored_open(solver->store, rows->recipe, &encoder.quantizer,
+                                        &encoder.stored, status);
+  bool is_kept = ok && hone_stored_is_kept(encoder.stored);
+  if (is_kept) ok = follow_kept(rows, solver, &encoder, status);
+  if (ok && !is_kept && solver) ok = calibrate(rows, solver, &encoder, status);
+  if (ok && !is_kept && hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
     float largest = 0, factor = native_factor(rows, format);
     ok = factor > 0 || scan(rows, visit_largest, &largest, status);
     hone_quantizer_set_factor(&encoder.quantizer, largest);
@@ -166,6 +183,7 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
   hone_curvature_deinit(&encoder->curvature);
+  hone_stored_close(encoder->stored);
   *encoder = (hone_encoder_t){0};
 }
 
@@ -210,9 +228,27 @@ static void tell(const hone_encoder_t *encoder, int64_t row, const float *decode
   encoder->statistics->replace(encoder->statistics->self, source, source_row, decoded);
 }
 
+static int64_t kept_rows(const hone_encoder_t *encoder, int64_t first, int64_t count,
+                         uint8_t *codes, uint16_t *scales) {
+  const hone_quantizer_t *q = &encoder->quantizer;
+  size_t per_row = (size_t)q->scale_count * q->planes;
+  float *decoded = malloc(q->Kp * sizeof *decoded);
+  if (!decoded) return -2;
+  for (int64_t i = 0; i < count; i++) {
+    uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
+    uint16_t *row_scales = scales + (size_t)i * per_row;
+    hone_stored_read(encoder->stored, q, first + i, row_codes, row_scales);
+    hone_quantizer_decode(q, row_codes, row_scales, decoded);
+    tell(encoder, first + i, decoded);
+  }
+  free(decoded);
+  return -1;
+}
+
 int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const float *values,
                           int64_t count, uint8_t *codes, uint16_t *scales,
                           hone_quant_error_t *error) {
+  if (hone_stored_is_kept(encoder->stored)) return kept_rows(encoder, first, count, codes, scales);
   const hone_quantizer_t *q = &encoder->quantizer;
   size_t per_row = (size_t)q->scale_count * q->planes;
   float *decoded = malloc(q->Kp * sizeof *decoded);
@@ -228,7 +264,14 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const fl
     if (bad == -1 && is_calibrated) tell(encoder, first + i, decoded);
   }
   free(decoded);
+  if (bad == -1 && encoder->stored)
+    hone_stored_write(encoder->stored, q, first, count, codes, scales);
   return bad;
+}
+
+bool hone_encoder_finish(const hone_encoder_t *encoder, hone_quant_error_t *error,
+                         hone_status_t *status) {
+  return hone_stored_finish(encoder->stored, &encoder->quantizer, error, status);
 }
 
 void hone_encoder_parameters(const hone_encoder_t *encoder,

@@ -4,8 +4,7 @@
 #ifndef HONE_CODEGEN_PACK_ENCODE_H
 #define HONE_CODEGEN_PACK_ENCODE_H
 
-#include "codegen/pack/rows.h"
-#include "quant/curvature.h"
+#include "codegen/pack/store.h"
 
 typedef struct hone_encoder {
   hone_quantizer_t quantizer;
@@ -14,6 +13,7 @@ typedef struct hone_encoder {
   int sweeps;
   const hone_rows_t *rows;              // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
+  hone_stored_t *stored;                // keeps or has the rows, or NULL
 } hone_encoder_t;
 
 // How codes are found, given statistics of the inputs.
@@ -22,17 +22,11 @@ typedef struct hone_solver {
   enum { HONE_SOLVE_SCALES, HONE_SOLVE_DESCENT, HONE_SOLVE_GPTQ } method;
   int sweeps;  // of the descent; -1: as the format needs
   int threads;
+  hone_store_t *store;  // NULL: nothing is kept
 } hone_solver_t;
-// From the compile's options; errors name the option.
-HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, hone_solver_t *out_solver,
-                                      hone_status_t *status);
-
-// What quantization did to a tensor.
-typedef struct hone_quant_error {
-  double signal;                  // sum of w^2
-  double noise;                   // sum of (w - decoded)^2
-  hone_curvature_error_t output;  // the same of the outputs, for calibrated tensors
-} hone_quant_error_t;
+// From the compile's options; errors name the option. `writer` as in hone_store_open.
+HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, const char *writer,
+                                      hone_solver_t *out_solver, hone_status_t *status);
 
 // Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
 // that format already and agree on what is to be known; asks the solver's statistics (NULL: none)
@@ -41,6 +35,10 @@ HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                                           hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
+// After the last row, with the sum of their errors: keeps the tensor where that is wanted. Of a
+// tensor that was kept, *error becomes what it was then.
+HONE_MUST_CHECK bool hone_encoder_finish(const hone_encoder_t *encoder, hone_quant_error_t *error,
+                                         hone_status_t *status);
 
 // values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count,
 // scale_count * planes); adds to *error. Returns -1, the first row whose scale overflows, or -2

@@ -82,35 +82,65 @@ static void get_group(uint32_t bits, bool planes, const uint8_t *in, uint8_t *co
   }
 }
 
-// Byte offset of scale i (group and plane) of a lane.
-static uint64_t scale_at(uint64_t i, int lane, uint32_t bytes) {
-  return (i * R + (uint64_t)lane) * bytes;
-}
-
-void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
-                     const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales) {
+// Groups of codes and scales of one row, each `lanes` apart.
+static void put_row(hone_format_t format, uint64_t K, uint64_t lanes, const uint8_t *codes,
+                    const uint16_t *scales, uint8_t *out_codes, uint8_t *out_scales) {
   const hone_format_info_t *info = hone_format_info(format.storage);
   uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
   uint64_t count = hone_packed_scale_count(format, K) * info->planes;
   uint32_t bytes = hone_scale_bits(info->scale) / 8;
   for (uint64_t g = 0; g < groups; g++)
     put_group(info->code_bits, info->grid == HONE_GRID_PLANES, codes + g * GROUP,
-              tile_codes + (g * R + (uint64_t)lane) * row_bytes);
+              out_codes + g * lanes * row_bytes);
   for (uint64_t i = 0; i < count; i++)
-    memcpy(tile_scales + scale_at(i, lane, bytes), &scales[i], bytes);  // little-endian
+    memcpy(out_scales + i * lanes * bytes, &scales[i], bytes);  // little-endian
 }
 
-void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
-                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales) {
+static void get_row(hone_format_t format, uint64_t K, uint64_t lanes, const uint8_t *in_codes,
+                    const uint8_t *in_scales, uint8_t *codes, uint16_t *scales) {
   const hone_format_info_t *info = hone_format_info(format.storage);
   uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
   uint64_t count = hone_packed_scale_count(format, K) * info->planes;
   uint32_t bytes = hone_scale_bits(info->scale) / 8;
   for (uint64_t g = 0; g < groups; g++)
-    get_group(info->code_bits, info->grid == HONE_GRID_PLANES,
-              tile_codes + (g * R + (uint64_t)lane) * row_bytes, codes + g * GROUP);
+    get_group(info->code_bits, info->grid == HONE_GRID_PLANES, in_codes + g * lanes * row_bytes,
+              codes + g * GROUP);
   for (uint64_t i = 0; i < count; i++) {
     scales[i] = 0;
-    memcpy(&scales[i], tile_scales + scale_at(i, lane, bytes), bytes);
+    memcpy(&scales[i], in_scales + i * lanes * bytes, bytes);
   }
+}
+
+static uint64_t lane_codes(hone_format_t format, int lane) {
+  return (uint64_t)lane * hone_packed_row_bytes(format.storage);
+}
+
+static uint64_t lane_scales(hone_format_t format, int lane) {
+  return (uint64_t)lane * hone_scale_bits(hone_format_info(format.storage)->scale) / 8;
+}
+
+void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
+                     const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales) {
+  put_row(format, K, R, codes, scales, tile_codes + lane_codes(format, lane),
+          tile_scales + lane_scales(format, lane));
+}
+
+void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
+                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales) {
+  get_row(format, K, R, tile_codes + lane_codes(format, lane),
+          tile_scales + lane_scales(format, lane), codes, scales);
+}
+
+uint64_t hone_layout_line_bytes(hone_format_t format, uint64_t K) {
+  return (hone_packed_tile_code_bytes(format, K) + hone_packed_tile_scale_bytes(format, K)) / R;
+}
+
+void hone_layout_line(hone_format_t format, uint64_t K, const uint8_t *codes,
+                      const uint16_t *scales, uint8_t *out) {
+  put_row(format, K, 1, codes, scales, out, out + hone_packed_tile_code_bytes(format, K) / R);
+}
+
+void hone_layout_line_read(hone_format_t format, uint64_t K, const uint8_t *in, uint8_t *codes,
+                           uint16_t *scales) {
+  get_row(format, K, 1, in, in + hone_packed_tile_code_bytes(format, K) / R, codes, scales);
 }

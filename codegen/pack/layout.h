@@ -18,4 +18,11 @@ void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *
 void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
                           const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales);
 
+// A row by itself, as codegen/pack/store.h keeps it: its codes, then its scales.
+uint64_t hone_layout_line_bytes(hone_format_t format, uint64_t K);
+void hone_layout_line(hone_format_t format, uint64_t K, const uint8_t *codes,
+                      const uint16_t *scales, uint8_t *out);
+void hone_layout_line_read(hone_format_t format, uint64_t K, const uint8_t *in, uint8_t *codes,
+                           uint16_t *scales);
+
 #endif

@@ -271,6 +271,9 @@ static bool finish_tensor(packer_t *packer, size_t index, hone_status_t *status)
   packer->hashes[index] = hone_hasher_result(packer->hasher);
   hone_hasher_reset(packer->hasher);
   packer->scales.bytes = 0;
+  hone_quant_error_t ignored = {0};
+  ok = ok && hone_encoder_finish(&tensor->encoder,
+                                 packer->errors ? &packer->errors[index] : &ignored, status);
   hone_encoder_deinit(&tensor->encoder);  // no chunk of it is left: they finish in order
   return ok;
 }
@@ -359,6 +362,13 @@ static void run_workers(packer_t *packer) {
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
+static bool open_item(const hone_pack_job_t *job, const hone_pack_item_t *item, hone_rows_t *rows,
+                      hone_status_t *status) {
+  return hone_rows_open(job->reader, job->source, &item->recipe, rows, status) &&
+         hone_store_add(job->solver.store, rows, item->format,
+                        (int64_t)hone_padded((uint64_t)rows->N), status);
+}
+
 bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
                    hone_status_t *status) {
   hone_status_t first = {0};
@@ -369,8 +379,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
   for (size_t i = 0; i < job->count; i++) {
     total += job->items[i].bytes;
-    if (!hone_rows_open(job->reader, job->source, &job->items[i].recipe, &packer.tensors[i].rows,
-                        status)) {
+    if (!open_item(job, &job->items[i], &packer.tensors[i].rows, status)) {
       free(packer.tensors);
       return false;
     }
