@@ -14,6 +14,7 @@ typedef struct hone_encoder {
   float *correction;           // (K, K) W is multiplied by before it is quantized, or NULL
   float *addition;             // (N, K) then added to it, or NULL
   int sweeps;
+  bool rotate;  // rows, and all of the above, are multiplied by hadamard.h's R
   const hone_rows_t *rows;              // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
 } hone_encoder_t;
@@ -44,11 +45,12 @@ HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t
                                           hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
 
-// values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count,
+// values (count, Kp) from row `first` on, pads zero (rotated in place, if the recipe says so) ->
+// codes (count, Kp), scales (count,
 // scale_count * planes); adds to *error. Returns -1, the first row whose scale overflows, or -2
 // without memory. The same bytes for the same `count`.
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
-                                          const float *values, int64_t count, uint8_t *codes,
+                                          float *values, int64_t count, uint8_t *codes,
                                           uint16_t *scales, hone_quant_error_t *error);
 // The 64 bytes of parameters (base/packed.h).
 void hone_encoder_parameters(const hone_encoder_t *encoder,
