@@ -23,7 +23,8 @@
 //                    at 16, in units of 1/127)
 //
 // Pads decode to zero, or have a scale of zero (rows past N); pads past K of formats without a zero
-// (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure functions.
+// (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure
+// functions.
 #ifndef HONE_BASE_PACKED_H
 #define HONE_BASE_PACKED_H
 

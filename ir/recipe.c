@@ -63,10 +63,9 @@ void ir_recipe_add(ir_model_t *model, const ir_recipe_t *recipe) {
   };
   hone_status_t status = {0};  // what is wrong with a recipe's content is the verifier's to say
   ir_builder_t b = {.context = context, .file = recipe->name, .line = 1, .status = &status};
-  MlirOperation op = ir_create(
-      &b, &(ir_op_spec_t){.name = "hone.recipe",
-                          .attributes = attributes,
-                          .attribute_count = recipe->rotate ? 5 : 4});
+  MlirOperation op = ir_create(&b, &(ir_op_spec_t){.name = "hone.recipe",
+                                                   .attributes = attributes,
+                                                   .attribute_count = recipe->rotate ? 5 : 4});
   if (mlirOperationIsNull(op)) return;
   MlirBlock body = mlirModuleGetBody(model->module);
   MlirOperation next = insertion_point(model);

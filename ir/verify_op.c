@@ -164,7 +164,8 @@ static bool check_sides(ir_verifier_t *v, MlirOperation op, const char *recipe) 
   bool is_x = made && ir_op_int(mlirOpResultGetOwner(x), "rotate", 0) != 0;
   bool is_weight = is_recipe_rotated(v, recipe);
   if (is_x == is_weight) return true;
-  return ir_verify_fail(v, op, "%s is rotated, but %s%s is not: both must have rotate = %d, or none",
+  return ir_verify_fail(v, op,
+                        "%s is rotated, but %s%s is not: both must have rotate = %d, or none",
                         is_x ? "x" : hone_arena_format(v->arena, "weight @%s", recipe),
                         is_x ? "weight @" : "x", is_x ? recipe : "", IR_ROTATION);
 }

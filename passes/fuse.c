@@ -45,8 +45,7 @@ static bool parts_match(const part_t *a, const part_t *b) {
   bool biases = !a->has_bias || !b->has_bias || hone_format_equal(a->bias.format, b->bias.format);
   return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
          a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format) &&
-         a->weight.rotate == b->weight.rotate &&
-         biases;
+         a->weight.rotate == b->weight.rotate && biases;
 }
 
 static bool same_recipe(const ir_recipe_t *a, const ir_recipe_t *b) {

@@ -98,7 +98,8 @@ bool hone_pass_rotate(ir_model_t *model, const char *options, hone_status_t *sta
   hone_arena_t *arena = hone_arena_create();
   rotation_t r = {.model = model, .kept = hone_map_create(arena)};
   for_each_op(&r, keep_other_uses);
-  for (size_t before = (size_t)-1; before != r.kept_count;) {  // a kept weight keeps its rows' others
+  for (size_t before = (size_t)-1;
+       before != r.kept_count;) {  // a kept weight keeps its rows' others
     before = r.kept_count;
     for_each_op(&r, keep_sharers);
   }

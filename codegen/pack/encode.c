@@ -84,8 +84,9 @@ static bool fill_importance(const float *squares, const hone_moment_set_t *momen
   float *rotated = NULL;
   if (encoder->rotate && squares) {
     rotated = malloc(K * sizeof *rotated);
-    if (!rotated) return hone_fail(status, HONE_EXHAUSTED, "no memory for %llu mean squares",
-                                   (unsigned long long)K);
+    if (!rotated)
+      return hone_fail(status, HONE_EXHAUSTED, "no memory for %llu mean squares",
+                       (unsigned long long)K);
     rotate_squares(squares, moments->second, K, rotated);
     squares = rotated;
   }

@@ -14,8 +14,8 @@ typedef struct hone_encoder {
   float *correction;           // (K, K) W is multiplied by before it is quantized, or NULL
   float *addition;             // (N, K) then added to it, or NULL
   int sweeps;
-  bool rotate;  // rows, and all of the above, are multiplied by hadamard.h's R
-  const hone_rows_t *rows;              // borrowed
+  bool rotate;              // rows, and all of the above, are multiplied by hadamard.h's R
+  const hone_rows_t *rows;  // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
 } hone_encoder_t;
 

@@ -1,5 +1,5 @@
-// f32 rows to q8 rows, rotated or not: per group of 64, scale = max|x| / 127, codes rounded to nearest even, and
-// the codes' sum.
+// f32 rows to q8 rows, rotated or not: per group of 64, scale = max|x| / 127, codes rounded to
+// nearest even, and the codes' sum.
 #include "codegen/cpu/kernels/kernels.h"
 
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {

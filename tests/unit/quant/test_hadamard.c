@@ -1,5 +1,5 @@
-// The rotation against its definition, element by element: orthonormal, its own inverse, and the same
-// from both sides.
+// The rotation against its definition, element by element: orthonormal, its own inverse, and the
+// same from both sides.
 #include "quant/hadamard.h"
 
 #include "tests/unit/quant/test.h"
