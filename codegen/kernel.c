@@ -73,6 +73,7 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
       break;
     default: hone_buffer_format(&text, " K=%u", spec->K); break;
   }
+  if (spec->rotate) hone_buffer_format(&text, " rotate=%u", spec->rotate);
   if (spec->tokens) hone_buffer_format(&text, " tokens=%u", spec->tokens);
   if (spec->unroll) hone_buffer_format(&text, " unroll=%u", spec->unroll);
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));

@@ -26,6 +26,7 @@
 #include "ir/session.h"
 
 enum {
+  IR_ROTATION = 64,  // columns that one block of a rotation turns (docs/ir.md)
   IR_EOS_LIMIT = 16,
   IR_DIMENSION_LIMIT = 1 << 28,  // of a tensor, a head count, a context
 };
@@ -50,7 +51,8 @@ typedef struct ir_recipe {
   size_t source_count;
   ir_combine_t combine;
   hone_format_t format;
-  int64_t N, K;  // K == 1 and rank 1 in the type for vectors
+  int64_t N, K;    // K == 1 and rank 1 in the type for vectors
+  int64_t rotate;  // IR_ROTATION: rows are multiplied by the block Hadamard matrix, 0: as they are
 } ir_recipe_t;
 
 typedef struct ir_model {
@@ -83,6 +85,8 @@ void ir_recipe_remove(ir_model_t *model, const char *name);
 // Changes a weight's format everywhere: the recipe's type and the result types of every hone.weight
 // that refers to it.
 void ir_recipe_set_format(ir_model_t *model, const char *name, hone_format_t format);
+// Sets ir_recipe_t.rotate; what enters the weight's linears must be rotated likewise.
+void ir_recipe_set_rotate(ir_model_t *model, const char *name, int64_t rotate);
 
 // ---- blocks: the functions that @forward calls, in call order
 typedef struct ir_block {

@@ -59,11 +59,13 @@ void ir_recipe_add(ir_model_t *model, const ir_recipe_t *recipe) {
       {"sources", mlirArrayAttrGet(context, (intptr_t)count, sources)},
       {"combine", ir_make_text(context, ir_combine_names[recipe->combine])},
       {"type", mlirTypeAttrGet(recipe_type(context, recipe))},
+      {"rotate", ir_make_i64(context, recipe->rotate)},  // last: left out where it is 0
   };
   hone_status_t status = {0};  // what is wrong with a recipe's content is the verifier's to say
   ir_builder_t b = {.context = context, .file = recipe->name, .line = 1, .status = &status};
-  MlirOperation op = ir_create(
-      &b, &(ir_op_spec_t){.name = "hone.recipe", .attributes = attributes, .attribute_count = 4});
+  MlirOperation op = ir_create(&b, &(ir_op_spec_t){.name = "hone.recipe",
+                                                   .attributes = attributes,
+                                                   .attribute_count = recipe->rotate ? 5 : 4});
   if (mlirOperationIsNull(op)) return;
   MlirBlock body = mlirModuleGetBody(model->module);
   MlirOperation next = insertion_point(model);
@@ -103,6 +105,8 @@ bool ir_recipe_read(ir_session_t *session, MlirOperation op, ir_recipe_t *out_re
   if (!ir_type_shape(mlirTypeAttrGetValue(type), &recipe.format, &recipe.N, &recipe.K)) {
     return false;
   }
+  MlirAttribute rotate = ir_attribute(op, "rotate");
+  if (!mlirAttributeIsNull(rotate) && !ir_attribute_i64(rotate, &recipe.rotate)) return false;
   recipe.name = ir_ref_copy(name, ir_session_arena(session));
   *out_recipe = recipe;
   return true;
@@ -167,4 +171,15 @@ void ir_recipe_set_format(ir_model_t *model, const char *name, hone_format_t for
   retype_t change = {ir_ref(name), ir_tensor_type(context, format, rank, shape)};
   mlirOperationSetAttributeByName(op, ir_ref("type"), mlirTypeAttrGet(change.type));
   mlirOperationWalk(mlirModuleGetOperation(model->module), retype_uses, &change, MlirWalkPreOrder);
+}
+
+void ir_recipe_set_rotate(ir_model_t *model, const char *name, int64_t rotate) {
+  MlirOperation op = ir_recipe_find(model, ir_ref(name));
+  if (mlirOperationIsNull(op)) return;
+  if (rotate) {
+    MlirAttribute attribute = ir_make_i64(ir_session_context(model->session), rotate);
+    mlirOperationSetAttributeByName(op, ir_ref("rotate"), attribute);
+  } else {
+    mlirOperationRemoveAttributeByName(op, ir_ref("rotate"));
+  }
 }

@@ -103,6 +103,25 @@ static bool check_sources(ir_verifier_t *v, MlirOperation op, MlirStringRef name
                         (int)name.length, name.data, (int)combine.length, combine.data, (int)count);
 }
 
+bool ir_verify_rotate(ir_verifier_t *v, MlirOperation op, const char *what, int64_t columns) {
+  int64_t rotate = 0;
+  MlirAttribute attribute = ir_attribute(op, "rotate");
+  if (mlirAttributeIsNull(attribute)) return true;
+  if (!ir_attribute_i64(attribute, &rotate) || rotate != IR_ROTATION)
+    return ir_verify_fail(v, op, "%s: rotate must be %d : i64, or left out", what, IR_ROTATION);
+  if (columns % IR_ROTATION == 0) return true;
+  return ir_verify_fail(v, op, "%s is rotated, but %d does not divide its %lld columns", what,
+                        IR_ROTATION, (long long)columns);
+}
+
+// Of a recipe whose type is right; 1 for vectors.
+static int64_t columns_of(MlirOperation op) {
+  hone_format_t format;
+  int64_t N = 0, K = 0;
+  MlirType type = mlirTypeAttrGetValue(ir_attribute(op, "type"));
+  return ir_type_shape(type, &format, &N, &K) ? K : 0;
+}
+
 static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   MlirStringRef name = {0};
   ir_attribute_text(ir_attribute(op, "sym_name"), &name);
@@ -118,6 +137,9 @@ static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
     return ir_verify_fail(v, op, "recipe @%.*s exists twice", (int)name.length, name.data);
   }
   if (!check_sources(v, op, name) || !check_type(v, op, name)) return false;
+  int64_t K = columns_of(op);
+  const char *what = hone_arena_format(v->arena, "recipe @%.*s", (int)name.length, name.data);
+  if (!ir_verify_rotate(v, op, what, K)) return false;
   ir_recipe_t recipe;
   if (!ir_recipe_read(v->model->session, op, &recipe)) {
     return ir_verify_fail(v, op, "recipe @%.*s is malformed", (int)name.length, name.data);

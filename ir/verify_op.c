@@ -137,6 +137,39 @@ static bool check_weight(ir_verifier_t *v, MlirOperation op) {
                         ir_verify_type_text(v, mlirTypeAttrGetValue(attribute)));
 }
 
+static bool is_recipe_rotated(ir_verifier_t *v, const char *recipe) {
+  MlirOperation *op = hone_map_get(v->recipes, recipe);
+  return op && ir_op_int(*op, "rotate", 0) != 0;
+}
+
+// The rows that hone.norm or hone.quantize make: q8 if they are rotated, and then only linears may
+// read them.
+static bool check_rotated(ir_verifier_t *v, MlirOperation op, hone_storage_t storage,
+                          int64_t columns) {
+  if (mlirAttributeIsNull(ir_attribute(op, "rotate"))) return true;
+  if (!ir_verify_rotate(v, op, "the result", columns)) return false;
+  if (storage != HONE_Q8) return ir_verify_fail(v, op, "rotate goes with a q8 result");
+  MlirOpOperand use = mlirValueGetFirstUse(mlirOperationGetResult(op, 0));
+  for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
+    if (ir_op_kind(mlirOpOperandGetOwner(use)) == IR_OP_LINEAR) continue;
+    return ir_verify_fail(v, op, "the result is rotated, so only linears of this block may use it");
+  }
+  return true;
+}
+
+// (x R)(W R)^T = x W^T: both sides of a linear are rotated, or none.
+static bool check_sides(ir_verifier_t *v, MlirOperation op, const char *recipe) {
+  ir_value_t x = ir_op_operand(op, 0);
+  bool made = mlirValueIsAOpResult(x);
+  bool is_x = made && ir_op_int(mlirOpResultGetOwner(x), "rotate", 0) != 0;
+  bool is_weight = is_recipe_rotated(v, recipe);
+  if (is_x == is_weight) return true;
+  return ir_verify_fail(v, op,
+                        "%s is rotated, but %s%s is not: both must have rotate = %d, or none",
+                        is_x ? "x" : hone_arena_format(v->arena, "weight @%s", recipe),
+                        is_x ? "weight @" : "x", is_x ? recipe : "", IR_ROTATION);
+}
+
 static bool check_embed(ir_verifier_t *v, MlirOperation op) {
   const char *recipe;
   int64_t N = 0, K = 0;
@@ -154,6 +187,9 @@ static bool check_embed(ir_verifier_t *v, MlirOperation op) {
     return ir_verify_fail(v, op, "weight @%s has %" PRId64 " columns, but width is %" PRId64,
                           recipe, K, v->config.width);
   }
+  if (is_recipe_rotated(v, recipe))
+    return ir_verify_fail(v, op, "weight @%s is rotated; the rows of an embedding must not be",
+                          recipe);
   return check_result(v, op, K);
 }
 
@@ -168,7 +204,10 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
   }
   ir_value_t result = mlirOperationGetResult(op, 0);
   if (!check_activation(v, op, "the result", result, ACCEPT_Q8, &found)) return false;
-  if (found == columns) return true;
+  hone_format_t format;
+  int64_t rows;
+  ir_value_shape(result, &format, &rows, &found);
+  if (found == columns) return check_rotated(v, op, format.storage, columns);
   return ir_verify_fail(v, op, "the result has %" PRId64 " columns, but x has %" PRId64, found,
                         columns);
 }
@@ -183,6 +222,7 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
                           "x has %" PRId64 " columns, but weight @%s is (%" PRId64 ", %" PRId64 ")",
                           columns, recipe, N, K);
   }
+  if (!check_sides(v, op, recipe)) return false;
   ir_value_t bias = ir_op_operand(op, 2), residual = ir_op_operand(op, 3);
   if (!ir_value_is_null(bias) && !check_vector(v, op, 2, "bias", N)) return false;
   MlirStringRef epilogue = {0};
@@ -273,7 +313,7 @@ static bool check_quantize(ir_verifier_t *v, MlirOperation op) {
   if (!check_activation(v, op, "the result", result, ACCEPT_Q8, &found)) return false;
   ir_value_shape(result, &format, &rows, &found);
   if (format.storage == HONE_F32) return ir_verify_fail(v, op, "the result is not quantized");
-  if (found == columns) return true;
+  if (found == columns) return check_rotated(v, op, format.storage, columns);
   return ir_verify_fail(v, op, "the result has %" PRId64 " columns, but x has %" PRId64, found,
                         columns);
 }

@@ -40,17 +40,17 @@ static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
          ir_recipe_get(f->model, bias, &part->bias, &ignored) && part->bias.combine == IR_SINGLE;
 }
 
-// Same input; weights of one K and format; biases, where both have one, of one format.
+// Same input; weights of one K, rotation and format; biases, where both have one, of one format.
 static bool parts_match(const part_t *a, const part_t *b) {
   bool biases = !a->has_bias || !b->has_bias || hone_format_equal(a->bias.format, b->bias.format);
   return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
          a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format) &&
-         biases;
+         a->weight.rotate == b->weight.rotate && biases;
 }
 
 static bool same_recipe(const ir_recipe_t *a, const ir_recipe_t *b) {
   bool same = a->combine == b->combine && a->source_count == b->source_count && a->N == b->N &&
-              a->K == b->K && hone_format_equal(a->format, b->format);
+              a->K == b->K && a->rotate == b->rotate && hone_format_equal(a->format, b->format);
   for (size_t i = 0; same && i < a->source_count; i++) same = !strcmp(a->sources[i], b->sources[i]);
   return same;
 }
@@ -218,6 +218,8 @@ static bool fuse_norm(fuse_t *f, MlirOperation quantize) {
   ir_value_t fused = ir_norm(&rewrite.builder, x, gain, ir_op_float(norm, "epsilon", 0));
   if (!hone_rewrite_end(&rewrite)) return false;
   mlirValueSetType(fused, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
+  int64_t rotate = ir_op_int(quantize, "rotate", 0);
+  if (rotate) hone_op_set_int(hone_value_owner(fused), "rotate", rotate);
   hone_op_replace(quantize, fused);
   return true;
 }

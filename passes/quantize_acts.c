@@ -17,6 +17,7 @@ static ir_value_t find_quantized(ir_value_t x, MlirOperation linear) {
     hone_format_t format;
     int64_t rows, columns;
     if (ir_op_kind(user) != IR_OP_QUANTIZE || !mlirOperationIsBeforeInBlock(user, linear)) continue;
+    if (ir_op_int(user, "rotate", 0)) continue;  // a weight that meets f32 rows is not rotated
     ir_value_t quantized = mlirOperationGetResult(user, 0);
     if (ir_value_shape(quantized, &format, &rows, &columns) &&
         hone_format_equal(format, act_format))

@@ -38,6 +38,9 @@ static const hone_option_t options[] = {
          "format of embedding and head; default: q8 if weights are quantized, else as the weights"},
     {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8",
      .help = "activations entering linears; default: what the weight format prefers"},
+    {HONE_OPTION_FLAG, "--rotate", .field = FIELD(compile.rotate),
+     .help = "rotate q8 activations and the weights they meet by block Hadamard matrices: fewer "
+             "outliers, so less error at low bits"},
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
      .help = "KV cache; default: f32 for f32 weights, else f16"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
@@ -211,9 +214,16 @@ static bool check(const fields_t *fields, hone_status_t *status) {
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
   if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
+  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                     compile->acts ? "--acts" : "--kv");
+                     compile->acts    ? "--acts"
+                     : compile->cache ? "--kv"
+                                      : "--rotate");
+  if (compile->rotate && compile->acts && !strcmp(compile->acts, "f32"))
+    return hone_fail(status, HONE_INVALID,
+                     "--rotate with --acts f32: rotation is done on the way to q8 activations; "
+                     "leave one of them out");
   return true;
 }
 

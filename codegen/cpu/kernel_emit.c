@@ -67,11 +67,22 @@ static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
   return true;
 }
 
+// Rotation is of whole groups, on their way to q8.
+static bool check_rotate(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!spec->rotate) return true;
+  if (spec->rotate != HONE_GROUP) return refuse(spec, "a rotation that is not of 64", status);
+  if (spec->K % HONE_GROUP) return refuse(spec, "a rotation that does not divide K", status);
+  bool q8 = spec->family == HONE_FAMILY_QUANTIZE ||
+            (spec->family == HONE_FAMILY_NORM && spec->output == HONE_Q8);
+  return q8 || refuse(spec, "a rotation of rows that are not q8", status);
+}
+
 bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                            hone_status_t *status) {
   (void)isa;  // the levels differ in speed only
   if ((unsigned)spec->activation > HONE_ACTIVATION_GELU_TANH)
     return refuse(spec, "this activation", status);
+  if (!check_rotate(spec, status)) return false;
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_GEMM:

@@ -46,6 +46,10 @@ static bool list_tensor(const hone_export_t *export, const hone_map_t *heads,
   if (recipe->combine != IR_SINGLE || recipe->source_count != 1)
     return hone_fail(status, HONE_UNSUPPORTED, "recipe %s joins several tensors of the checkpoint",
                      recipe->name);
+  if (recipe->rotate)
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "recipe %s is rotated: other programs do not rotate what enters it",
+                     recipe->name);
   tensor->source = recipe->sources[0];
   if (!compile->reader->shape(compile->source, tensor->source, &N, &K, &tensor->storage, status))
     return hone_note(status, "recipe %s", recipe->name);

@@ -48,7 +48,7 @@ bool hone_export_reals(hone_storage_t storage, const float *values, size_t count
 
 typedef struct part {  // some rows of a chunk, on a thread of its own
   const hone_encoder_t *encoder;
-  const float *values;
+  float *values;
   int64_t first, count, bad;  // bad: -1, or the row whose scale overflows
   uint8_t *codes;
   uint16_t *scales;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "quant/hadamard.h"
 
 enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128, COARSE_SWEEPS = 4, FINE_SWEEPS = 1 };
 
@@ -22,6 +23,8 @@ static bool scan(const hone_rows_t *rows, visit_fn *visit, void *user, hone_stat
   for (int64_t first = 0; first < rows->N && ok; first += step) {
     int64_t count = rows->N - first < step ? rows->N - first : step;
     ok = hone_rows_read(rows, first, count, buffer, status);
+    if (ok && rows->recipe->rotate)
+      hone_hadamard_columns(buffer, (uint64_t)count, (uint64_t)rows->K);
     for (int64_t i = 0; i < count && ok; i++)
       visit(user, hone_rows_at(rows, buffer, count, i), rows->K);
   }
@@ -44,6 +47,7 @@ static bool learn_levels(const hone_rows_t *rows, hone_quantizer_t *quantizer,
     float *to = sample + (uint64_t)i * Kp;
     ok = hone_rows_read(rows, first, got, pair, status);
     if (ok) memcpy(to, hone_rows_at(rows, pair, got, row - first), K * sizeof *to);
+    if (ok && rows->recipe->rotate) hone_hadamard_columns(to, 1, K);
     memset(to + K, 0, (Kp - K) * sizeof *to);
   }
   if (ok && !hone_quantizer_learn(quantizer, sample, count))
@@ -82,6 +86,41 @@ bool hone_solver_read(const hone_compile_t *compile, const char *writer, hone_so
                    options->solver);
 }
 
+// E[(x R)(x R)^T] = R H R, and likewise for what else is known.
+static void rotate_moments(hone_moment_set_t *moments, uint64_t N, uint64_t K) {
+  if (moments->second) hone_hadamard_both(moments->second, K);
+  if (moments->cross) hone_hadamard_both(moments->cross, K);
+  if (moments->residual) hone_hadamard_columns(moments->residual, N, K);
+}
+
+// Mean squares (K) of the rotated inputs: the diagonal of their second moments where those are
+// known. Else each gets the mean of its block, which is what it would be if the inputs were
+// uncorrelated: every element of R squared is 1 / 64.
+static void rotate_squares(const float *squares, const float *second, uint64_t K, float *out) {
+  for (uint64_t first = 0; first < K; first += HONE_HADAMARD) {
+    double sum = 0;
+    for (uint64_t k = first; k < first + HONE_HADAMARD; k++) sum += (double)squares[k];
+    for (uint64_t k = first; k < first + HONE_HADAMARD; k++)
+      out[k] = second ? second[k * K + k] : (float)(sum / HONE_HADAMARD);
+  }
+}
+
+static bool fill_importance(const float *squares, const hone_moment_set_t *moments, uint64_t K,
+                            hone_encoder_t *encoder, hone_status_t *status) {
+  float *rotated = NULL;
+  if (encoder->rotate && squares) {
+    rotated = malloc(K * sizeof *rotated);
+    if (!rotated)
+      return hone_fail(status, HONE_EXHAUSTED, "no memory for %llu mean squares",
+                       (unsigned long long)K);
+    rotate_squares(squares, moments->second, K, rotated);
+    squares = rotated;
+  }
+  hone_importance_fill(squares, K, encoder->importance);
+  free(rotated);
+  return true;
+}
+
 // Statistics of what enters the tensor: all sources of a recipe share their input, so the first one
 // stands for them.
 static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone_encoder_t *encoder,
@@ -95,13 +134,14 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   if (solver->method != HONE_SOLVE_SCALES &&
       !statistics->moments(statistics->self, source, K, &moments, status))
     return false;
-  if (!statistics->mean_squares(statistics->self, source, &squares, status)) {
+  if (encoder->rotate) rotate_moments(&moments, (uint64_t)rows->N, K);
+  if (!statistics->mean_squares(statistics->self, source, &squares, status) ||
+      !fill_importance(squares, &moments, K, encoder, status)) {
     free(moments.second);
     free(moments.cross);
     free(moments.residual);
     return false;
   }
-  hone_importance_fill(squares, K, encoder->importance);
   if (!moments.second) return true;
   hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
   bool is_coarse = hone_format_info(encoder->quantizer.format.storage)->code_bits < 4;
@@ -137,6 +177,7 @@ static bool follow_kept(const hone_rows_t *rows, const hone_solver_t *solver,
 // on the grid of one factor are, with another, off the grid by the rounding of an E4M3 scale.
 static float native_factor(const hone_rows_t *rows, hone_format_t format) {
   float common = 0;
+  if (rows->recipe->rotate) return 0;
   for (size_t i = 0; i < rows->recipe->source_count && rows->reader->native; i++) {
     hone_format_t native;
     float factor;
@@ -152,7 +193,7 @@ static float native_factor(const hone_rows_t *rows, hone_format_t format) {
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                           hone_status_t *status) {
-  hone_encoder_t encoder = {0};
+  hone_encoder_t encoder = {.rotate = rows->recipe->rotate != 0};
   uint64_t K = (uint64_t)rows->K;
   encoder.importance = aligned_alloc(64, hone_padded(K) * sizeof(float));
   if (!encoder.importance)
@@ -170,7 +211,7 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     hone_quantizer_set_factor(&encoder.quantizer, largest);
     if (factor > 0) encoder.quantizer.factor = factor;
   }
-  if (ok && hone_format_info(format.storage)->grid == HONE_GRID_LEARNED)
+  if (ok && !is_kept && hone_format_info(format.storage)->grid == HONE_GRID_LEARNED)
     ok = learn_levels(rows, &encoder.quantizer, status);
   if (!ok) {
     hone_encoder_deinit(&encoder);
@@ -220,10 +261,12 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
   return bad;
 }
 
-static void tell(const hone_encoder_t *encoder, int64_t row, const float *decoded) {
+// The reference is not rotated, so the row is turned back, in place.
+static void tell(const hone_encoder_t *encoder, int64_t row, float *decoded) {
   const char *source;
   int64_t source_row;
   if (!encoder->statistics || row >= encoder->rows->N) return;
+  if (encoder->rotate) hone_hadamard_columns(decoded, 1, encoder->quantizer.K);
   hone_rows_source(encoder->rows, row, &source, &source_row);
   encoder->statistics->replace(encoder->statistics->self, source, source_row, decoded);
 }
@@ -245,7 +288,7 @@ static int64_t kept_rows(const hone_encoder_t *encoder, int64_t first, int64_t c
   return -1;
 }
 
-int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const float *values,
+int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, float *values,
                           int64_t count, uint8_t *codes, uint16_t *scales,
                           hone_quant_error_t *error) {
   if (hone_stored_is_kept(encoder->stored)) return kept_rows(encoder, first, count, codes, scales);
@@ -254,6 +297,7 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const fl
   float *decoded = malloc(q->Kp * sizeof *decoded);
   bool is_calibrated = encoder->curvature.H != NULL;
   int64_t bad = decoded ? -1 : -2;
+  if (encoder->rotate) hone_hadamard_columns(values, (uint64_t)count, q->Kp);
   if (is_calibrated && bad == -1) bad = solve(encoder, first, values, count, codes, scales, error);
   for (int64_t i = 0; i < count && bad == -1; i++) {
     const float *row = values + (uint64_t)i * q->Kp;

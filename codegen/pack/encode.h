@@ -11,7 +11,8 @@ typedef struct hone_encoder {
   float *importance;           // (Kp)
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
   int sweeps;
-  const hone_rows_t *rows;              // borrowed
+  bool rotate;              // rows, and all of the above, are multiplied by hadamard.h's R
+  const hone_rows_t *rows;  // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
   hone_stored_t *stored;                // keeps or has the rows, or NULL
 } hone_encoder_t;
@@ -40,11 +41,12 @@ void hone_encoder_deinit(hone_encoder_t *encoder);
 HONE_MUST_CHECK bool hone_encoder_finish(const hone_encoder_t *encoder, hone_quant_error_t *error,
                                          hone_status_t *status);
 
-// values (count, Kp) from row `first` on, pads zero -> codes (count, Kp), scales (count,
+// values (count, Kp) from row `first` on, pads zero (rotated in place, if the recipe says so) ->
+// codes (count, Kp), scales (count,
 // scale_count * planes); adds to *error. Returns -1, the first row whose scale overflows, or -2
 // without memory. The same bytes for the same `count`.
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
-                                          const float *values, int64_t count, uint8_t *codes,
+                                          float *values, int64_t count, uint8_t *codes,
                                           uint16_t *scales, hone_quant_error_t *error);
 // The 64 bytes of parameters (base/packed.h).
 void hone_encoder_parameters(const hone_encoder_t *encoder,

@@ -151,9 +151,9 @@ static bool add_key(hone_store_t *store, const hone_rows_t *rows, hone_format_t 
   uint64_t hash = 0;
   if (!hash_rows(rows, &hash, status)) return false;
   hone_buffer_t facts = {0};
-  hone_buffer_format(&facts, "%s %s %lld x %lld, %lld rows, %d of", recipe->name,
+  hone_buffer_format(&facts, "%s %s %lld x %lld, %lld rows, rotate %lld, %d of", recipe->name,
                      hone_format_text(format, text), (long long)recipe->N, (long long)recipe->K,
-                     (long long)row_count, (int)recipe->combine);
+                     (long long)row_count, (long long)recipe->rotate, (int)recipe->combine);
   for (size_t i = 0; i < recipe->source_count; i++)
     hone_buffer_format(&facts, " %s", recipe->sources[i]);
   hone_buffer_format(&facts, ": %016llx\n", (unsigned long long)hash);

@@ -90,6 +90,7 @@ static bool lower_norm(hone_lower_t *lower, MlirOperation op) {
   hone_kernel_spec_t spec = {
       .output = out.storage,
       .K = (uint32_t)x.columns,
+      .rotate = (uint8_t)ir_op_int(op, "rotate", 0),
       .epsilon = (float)ir_op_float(op, "epsilon", 0),
   };
   return finish(lower, op, "norm", IN(NORM), &spec, operands, 3);
@@ -103,7 +104,8 @@ static bool lower_quantize(hone_lower_t *lower, MlirOperation op) {
   if (out.storage != HONE_Q8)
     return hone_fail(lower->status, HONE_UNSUPPORTED, "activations can be quantized to q8 only");
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
-  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns};
+  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns,
+                             .rotate = (uint8_t)ir_op_int(op, "rotate", 0)};
   return finish(lower, op, "quantize", IN(QUANTIZE), &spec, operands, 2);
 }
 

@@ -63,6 +63,12 @@ static void test_refusals(void **state) {
   refuses(session, &spec, "tokens = 0");
   spec = (hone_kernel_spec_t){.family = HONE_FAMILY_NORM, .K = 64, .output = HONE_NF4};
   refuses(session, &spec, "output");
+  spec.output = HONE_F32, spec.rotate = 64;
+  refuses(session, &spec, "rows that are not q8");
+  spec.output = HONE_Q8, spec.K = 100;
+  refuses(session, &spec, "does not divide K");
+  spec.K = 128, spec.rotate = 32;
+  refuses(session, &spec, "not of 64");
   ir_session_destroy(session);
 }
 
@@ -128,6 +134,8 @@ static void test_names(void **state) {
   spec.residual = 1, spec.unroll = 2;
   assert_string_equal(hone_kernel_spec_name(&spec, arena),
                       "gemm.nf4<64>.q8 N=8 K=64 residual tokens=4 unroll=2");
+  hone_kernel_spec_t rotated = {.family = HONE_FAMILY_QUANTIZE, .K = 192, .rotate = 64};
+  assert_string_equal(hone_kernel_spec_name(&rotated, arena), "quantize K=192 rotate=64");
   uint32_t count = 0, rows = 0;
   hone_kernel_spec_units(&spec, &count, &rows);
   assert_int_equal(count, 16);

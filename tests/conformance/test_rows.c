@@ -18,11 +18,11 @@ static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
 enum {
   WIDTHS = sizeof widths / sizeof *widths,
   ROWS = sizeof rows_of / sizeof *rows_of,
-  KINDS = 9,    // per width: the specifications of kind_spec
+  KINDS = 11,   // per width: the specifications of kind_spec
   VOCAB = 259,  // rows of the embedding
 };
 
-// Kinds 0..8 of a width, in this order.
+// Kinds 0..10 of a width, in this order; the last two are for whole groups only.
 static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
   hone_kernel_spec_t spec = {.K = K};
   switch (kind) {
@@ -34,7 +34,10 @@ static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
     case 5: spec.family = HONE_FAMILY_ADD; break;
     case 6: spec.family = HONE_FAMILY_ARGMAX; break;
     case 7: spec.family = HONE_FAMILY_SOFTMAX; break;
-    default: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_NONE; break;
+    case 8: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_NONE; break;
+    case 9: spec.family = HONE_FAMILY_QUANTIZE, spec.rotate = 64; break;
+    default:
+      spec.family = HONE_FAMILY_NORM, spec.output = HONE_Q8, spec.epsilon = 1e-6f, spec.rotate = 64;
   }
   return spec;
 }
@@ -62,6 +65,17 @@ static void check_quantized(const uint8_t *row, const double *want, uint32_t K, 
     assert_int_equal(sum, total);
   }
   for (uint64_t i = used; i < hone_row_bytes(HONE_Q8, K); i++) assert_int_equal(row[i], 0);
+}
+
+// Each block of 64 times H / 8, by the definition of H.
+static void rotate(double *row, uint32_t K) {
+  for (uint32_t first = 0; first < K; first += 64) {
+    double sums[64] = {0};
+    for (uint32_t j = 0; j < 64; j++)
+      for (uint32_t i = 0; i < 64; i++)
+        sums[j] += __builtin_popcount(i & j) % 2 ? -row[first + i] : row[first + i];
+    for (uint32_t j = 0; j < 64; j++) row[first + j] = sums[j] / 8;
+  }
 }
 
 static void check_reals(const region_t *out, const double *want, uint32_t M, uint32_t K,
@@ -98,6 +112,7 @@ static void run_norm(const bench_t *bench, size_t isa, size_t kernel, uint32_t M
     for (uint32_t k = 0; k < K; k++) {
       row[k] *= (double)((const float *)gain.data)[k] / sqrt(squares / K + (double)spec->epsilon);
     }
+    if (spec->rotate) rotate(row, K);
     if (spec->output == HONE_Q8)
       check_quantized(out.data + hone_row_bytes(HONE_Q8, K) * m, row, K, name, m);
   }
@@ -109,7 +124,8 @@ static void run_norm(const bench_t *bench, size_t isa, size_t kernel, uint32_t M
 
 static void run_quantize(const bench_t *bench, size_t isa, size_t kernel, uint32_t M,
                          uint64_t *random) {
-  uint32_t K = bench->specs.items[kernel].K;
+  const hone_kernel_spec_t *spec = &bench->specs.items[kernel];
+  uint32_t K = spec->K;
   rows_t x = pack_rows(HONE_F32, M, K, random);
   if (M > 1) {  // a row of zeros, and one of numbers whose inverse overflows
     for (uint32_t k = 0; k < K; k++) {
@@ -123,6 +139,7 @@ static void run_quantize(const bench_t *bench, size_t isa, size_t kernel, uint32
   hone_kernel_args_t args = {.ptr = {x.region.data, out.data}, .M = M};
   bench_run(bench, isa, kernel, &args, &(outputs_t){1, {1}, {&out}});
   for (uint32_t m = 0; m < M; m++) {
+    if (spec->rotate) rotate(x.values + (size_t)m * K, K);
     check_quantized(out.data + hone_row_bytes(HONE_Q8, K) * m, x.values + (size_t)m * K, K,
                     bench_name(bench, isa, kernel), m);
   }
@@ -249,6 +266,7 @@ static void test_rows(void **state) {
   for (size_t w = 0; w < WIDTHS; w++) {
     for (size_t kind = 0; kind < KINDS; kind++) {
       hone_kernel_spec_t spec = kind_spec(kind, widths[w]);
+      if (spec.rotate && widths[w] % spec.rotate) continue;
       bench_add(bench, &spec);
     }
   }

@@ -191,6 +191,7 @@ int main(void) {
       {.name = "llama-bnb-nf4", .options = "--weights f32"},
       {.name = "llama-bnb-fp4", .options = "--weights f32"},
       {.name = "llama-bnb-nf4", .options = "--acts f32", .bound = 2e-3},
+      {.name = "llama-f16", .options = "--weights q8 --rotate", .bound = 6e-2},
   };
   enum { COUNT = sizeof fixtures / sizeof *fixtures };
   struct CMUnitTest tests[COUNT + 1];

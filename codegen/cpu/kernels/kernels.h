@@ -77,7 +77,8 @@ typedef struct quantized_row {
   ir_value_t codes, scales, sums;  // pointers to the group's own code, scale and sum
 } quantized_row_t;
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group);
-void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantized_row_t *to);
+// Rotates the vectors first, in place, if the specification says so.
+void quantize_group(kernel_t *k, ir_value_t *vectors, const quantized_row_t *to);
 // The bytes between a q8 row's sums and its end: zero.
 void quantize_pad(kernel_t *k, ir_value_t row);
 

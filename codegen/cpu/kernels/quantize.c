@@ -1,5 +1,5 @@
-// f32 rows to q8 rows: per group of 64, scale = max|x| / 127, codes rounded to nearest even, and
-// the codes' sum.
+// f32 rows to q8 rows, rotated or not: per group of 64, scale = max|x| / 127, codes rounded to
+// nearest even, and the codes' sum.
 #include "codegen/cpu/kernels/kernels.h"
 
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {
@@ -13,9 +13,43 @@ quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) 
   return at;
 }
 
-void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantized_row_t *to) {
+// A butterfly between lanes `far` apart: lane i becomes x[i] + x[i + far] or x[i - far] - x[i].
+static ir_value_t rotate_lanes(kernel_t *k, ir_value_t x, int far) {
+  int64_t lanes[16];
+  float signs[16];
+  for (int i = 0; i < k->lanes; i++) {
+    lanes[i] = i ^ far;
+    signs[i] = i & far ? -1.0f : 1.0f;
+  }
+  ir_value_t partner = ir_shuffle(k->b, x, x, (size_t)k->lanes, lanes);
+  ir_value_t sign = ir_floats(k->b, (size_t)k->lanes, signs);
+  return ir_op(k->b, fma, x, sign, partner);
+}
+
+// x H / 8, H the Hadamard matrix of size 64 in Sylvester's order: a fast Walsh-Hadamard transform
+// of six stages of butterflies, within vectors and then across them; the same sums on every ISA.
+static void rotate_group(kernel_t *k, ir_value_t *vectors) {
   ir_builder_t *b = k->b;
   int count = HONE_GROUP / k->lanes;
+  for (int far = 1; far < k->lanes; far *= 2) {
+    for (int v = 0; v < count; v++) vectors[v] = rotate_lanes(k, vectors[v], far);
+  }
+  for (int far = 1; far < count; far *= 2) {
+    for (int v = 0; v < count; v++) {
+      if (v & far) continue;
+      ir_value_t x = vectors[v], y = vectors[v + far];
+      vectors[v] = ir_op(b, addf, x, y);
+      vectors[v + far] = ir_op(b, subf, x, y);
+    }
+  }
+  ir_value_t eighth = ir_real(b, k->reals, 0.125);
+  for (int v = 0; v < count; v++) vectors[v] = ir_op(b, mulf, vectors[v], eighth);
+}
+
+void quantize_group(kernel_t *k, ir_value_t *vectors, const quantized_row_t *to) {
+  ir_builder_t *b = k->b;
+  int count = HONE_GROUP / k->lanes;
+  if (k->spec->rotate) rotate_group(k, vectors);
   ir_value_t widest = ir_op(b, fabs, vectors[0]);
   for (int v = 1; v < count; v++) {
     ir_value_t size = ir_op(b, fabs, vectors[v]);

@@ -394,6 +394,36 @@ static void test_every_error_is_listed(void **state) {
   ir_model_destroy(&model);
 }
 
+static void test_rotate(void **state) {
+  static const row_t rows[] = {
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, rotate = 32} : () -> ()",
+       "recipe @qkv: rotate must be 64 : i64"},
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, rotate = \"64\"} : () -> ()",
+       "recipe @qkv: rotate must be 64 : i64"},
+      {fused_text, "type = tensor<64xf32>}", "type = tensor<64xf32>, rotate = 64}",
+       "recipe @norm is rotated, but 64 does not divide its 1 columns"},
+      {unfused_text, "type = tensor<64x172x!hone.q8<64>>}",
+       "type = tensor<64x172x!hone.q8<64>>, rotate = 64}",
+       "recipe @down is rotated, but 64 does not divide its 172 columns"},
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, rotate = 64} : () -> ()",
+       "'hone.linear' in @layers.0.attention: weight @qkv is rotated, but x is not"},
+      {fused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 64}",
+       "x is rotated, but weight @qkv is not: both must have rotate = 64, or none"},
+      {fused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 16}",
+       "'hone.norm' in @layers.0.attention: the result: rotate must be 64 : i64"},
+      {unfused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 64}",
+       "rotate goes with a q8 result"},
+      {fused_text, "\"hone.quantize\"(%x)", "\"hone.quantize\"(%x) {rotate = 64}",
+       "x is rotated, but weight @gu is not"},
+      {fused_text, "tensor<96x64xf32>} : () -> ()", "tensor<96x64xf32>, rotate = 64} : () -> ()",
+       "weight @w is rotated; the rows of an embedding must not be"},
+  };
+  CHECK_ROWS((fixture_t *)*state, rows);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
@@ -409,6 +439,7 @@ int main(void) {
       TEST(test_odd_glu),
       TEST(test_attention),
       TEST(test_elementwise),
+      TEST(test_rotate),
       TEST(test_every_error_is_listed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,82 @@
+// The rotation against its definition, element by element: orthonormal, its own inverse, and the
+// same from both sides.
+#include "quant/hadamard.h"
+
+#include "tests/unit/quant/test.h"
+
+enum { INPUTS = 192, ROWS = 5 };
+
+// R[i][j]
+static double element(uint64_t i, uint64_t j) {
+  if (i / HONE_HADAMARD != j / HONE_HADAMARD) return 0;
+  return __builtin_popcountll(i % HONE_HADAMARD & j % HONE_HADAMARD) % 2 ? -0.125 : 0.125;
+}
+
+static float *random_matrix(uint64_t N, uint64_t seed) {
+  float *matrix = malloc(N * INPUTS * sizeof *matrix);
+  assert_non_null(matrix);
+  for (uint64_t i = 0; i < N * INPUTS; i++) matrix[i] = (float)test_normal(&seed);
+  return matrix;
+}
+
+static void check_close(double got, double want) {
+  if (fabs(got - want) > 1e-5) fail_msg("%.9g, should be %.9g", got, want);
+}
+
+static void rows_are_multiplied(void **state) {
+  (void)state;
+  float *before = random_matrix(ROWS, 1), *after = random_matrix(ROWS, 1);
+  hone_hadamard_columns(after, ROWS, INPUTS);
+  for (uint64_t r = 0; r < ROWS; r++) {
+    double length[2] = {0};
+    for (uint64_t j = 0; j < INPUTS; j++) {
+      double sum = 0, was = (double)before[r * INPUTS + j], is = (double)after[r * INPUTS + j];
+      for (uint64_t i = 0; i < INPUTS; i++) sum += (double)before[r * INPUTS + i] * element(i, j);
+      check_close(is, sum);
+      length[0] += was * was;
+      length[1] += is * is;
+    }
+    assert_true(fabs(length[0] - length[1]) < 1e-5 * length[0]);
+  }
+  hone_hadamard_columns(after, ROWS, INPUTS);
+  for (uint64_t i = 0; i < ROWS * INPUTS; i++) check_close((double)after[i], (double)before[i]);
+  free(before);
+  free(after);
+}
+
+static void both_sides_are_multiplied(void **state) {
+  (void)state;
+  float *before = random_matrix(INPUTS, 2), *after = random_matrix(INPUTS, 2);
+  double trace[2] = {0};
+  hone_hadamard_both(after, INPUTS);
+  for (uint64_t i = 0; i < INPUTS; i += 7) {
+    for (uint64_t j = 0; j < INPUTS; j += 5) {
+      double sum = 0;
+      for (uint64_t a = 0; a < INPUTS; a++)
+        for (uint64_t b = 0; b < INPUTS; b++)
+          sum += element(i, a) * (double)before[a * INPUTS + b] * element(b, j);
+      check_close((double)after[i * INPUTS + j], sum);
+    }
+  }
+  for (uint64_t i = 0; i < INPUTS; i++) {
+    trace[0] += (double)before[i * INPUTS + i];
+    trace[1] += (double)after[i * INPUTS + i];
+  }
+  assert_true(fabs(trace[0] - trace[1]) < 1e-3);
+  free(before);
+  free(after);
+}
+
+static void an_outlier_is_spread(void **state) {
+  (void)state;
+  float row[HONE_HADAMARD] = {[5] = 8};
+  hone_hadamard_columns(row, 1, HONE_HADAMARD);
+  for (int i = 0; i < HONE_HADAMARD; i++) assert_true(fabsf(row[i]) == 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_multiplied),
+                                     cmocka_unit_test(both_sides_are_multiplied),
+                                     cmocka_unit_test(an_outlier_is_spread)};
+  return cmocka_run_group_tests_name("hadamard", tests, NULL, NULL);
+}
