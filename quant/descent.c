@@ -12,6 +12,7 @@
 #include "quant/real.h"
 
 typedef struct row {
+  uint64_t n;      // in the tensor
   const float *w;  // (Kp)
   uint8_t *codes;
   uint16_t *scales;
@@ -39,13 +40,17 @@ static bool sweep_codes(const hone_curvature_t *c, const hone_quantizer_t *q, ro
 }
 
 // A stored scale near `wanted`; false if there is none.
-static bool store_scale(const hone_quantizer_t *q, float wanted, uint16_t old, int step,
-                        uint16_t *out) {
+static bool store_scale(const hone_quantizer_t *q, uint64_t group, float wanted, uint16_t old,
+                        int step, uint16_t *out) {
   hone_scale_t kind = hone_format_info(q->format.storage)->scale;
   bool overflow = false;
   if (kind == HONE_SCALE_F16) {
     *out = hone_f16_from_f32(wanted, &overflow);
     return step == 0 && !overflow;
+  }
+  if (kind == HONE_SCALE_DQ8) {
+    *out = hone_quantizer_nested_code(q, group, wanted);
+    return step == 0;
   }
   int code = old + step, top = kind == HONE_SCALE_E8M0 ? 254 : 0x7e;
   *out = (uint16_t)code;
@@ -56,6 +61,7 @@ static bool store_scale(const hone_quantizer_t *q, float wanted, uint16_t old, i
 static void refit_scale(const hone_curvature_t *c, const hone_quantizer_t *q, row_t *row,
                         uint32_t s, uint32_t p) {
   uint64_t first = (uint64_t)s * q->format.group, K = c->K;
+  uint64_t group = hone_quantizer_group(q, row->n, s);
   uint64_t n = K - first < q->format.group ? K - first : q->format.group;
   float direction[HONE_QUANT_GROUP], *real = row->real + s * q->planes;
   uint16_t *stored = row->scales + s * q->planes + p;
@@ -79,14 +85,14 @@ static void refit_scale(const hone_curvature_t *c, const hone_quantizer_t *q, ro
   uint16_t best_code = *stored;
   for (int step = -1; step <= 1; step++) {
     uint16_t code;
-    if (!store_scale(q, wanted, *stored, step, &code)) continue;
-    double move = (double)hone_quantizer_scale(q, code) - (double)real[p];
+    if (!store_scale(q, group, wanted, *stored, step, &code)) continue;
+    double move = (double)hone_quantizer_scale(q, group, code) - (double)real[p];
     double change = move * (2 * slope + move * bend);
     if (change < best) best = change, best_code = code, best_move = (float)move;
   }
   if (best_move == 0) return;
   *stored = best_code;
-  real[p] = hone_quantizer_scale(q, best_code);
+  real[p] = hone_quantizer_scale(q, group, best_code);
   for (uint64_t i = 0; i < n; i++) {
     float value = hone_quantizer_value(q, real, row->codes[first + i]);
     float move = value - row->decoded[first + i];
@@ -97,8 +103,8 @@ static void refit_scale(const hone_curvature_t *c, const hone_quantizer_t *q, ro
 }
 
 void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                       hone_rows_work_t *work, const float *values, int64_t count, uint8_t *codes,
-                       uint16_t *scales) {
+                       hone_rows_work_t *work, int64_t first, const float *values, int64_t count,
+                       uint8_t *codes, uint16_t *scales) {
   uint64_t K = c->K, per_row = (uint64_t)q->scale_count * q->planes;
   for (int64_t r = 0; r < count; r++) {  // moved: decoded - w, for the gradient
     float *decoded = work->decoded + (uint64_t)r * K, *moved = work->moved + (uint64_t)r * K;
@@ -112,7 +118,8 @@ void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f,
               work->moved, (int)K, c->H, (int)K, 0.0f, work->gradient, (int)K);
   for (int64_t r = 0; r < count; r++) {
-    row_t row = {.w = values + (uint64_t)r * q->Kp,
+    row_t row = {.n = (uint64_t)(first + r),
+                 .w = values + (uint64_t)r * q->Kp,
                  .codes = codes + (uint64_t)r * q->Kp,
                  .scales = scales + (uint64_t)r * per_row,
                  .real = work->real + (uint64_t)r * per_row,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "quant/nested.h"
 
 enum { SCAN_VALUES = 256 * 1024 };
 
@@ -106,6 +107,47 @@ static float native_factor(const hone_rows_t *rows, hone_format_t format) {
   return common;
 }
 
+typedef struct collector {  // of the scales that all groups would have
+  const hone_quantizer_t *quantizer;
+  float *row;  // (Kp)
+  float *scales, *weights;
+  uint64_t count;
+} collector_t;
+
+static void visit_scales(void *user, const float *row, int64_t K) {
+  collector_t *to = user;
+  memcpy(to->row, row, (size_t)K * sizeof *row);
+  hone_quantizer_free_scales(to->quantizer, to->row, to->scales + to->count,
+                             to->weights + to->count);
+  to->count += to->quantizer->group_count;
+}
+
+// Second level and offset of nf4dq, from the scales that fit the groups best. A calibrated tensor's
+// are those of its weights before they are corrected.
+static bool fit_second(const hone_rows_t *rows, hone_encoder_t *encoder, hone_status_t *status) {
+  hone_quantizer_t *q = &encoder->quantizer;
+  uint64_t N = (uint64_t)rows->N, groups = N * q->group_count;
+  collector_t to = {.quantizer = q,
+                    .row = aligned_alloc(64, q->Kp * sizeof(float)),
+                    .scales = malloc(groups * sizeof(float)),
+                    .weights = malloc(groups * sizeof(float))};
+  float offset = 0;
+  encoder->second = calloc(hone_packed_second_count(q->format, N, q->K), sizeof(float));
+  bool ok = to.row && to.scales && to.weights && encoder->second;
+  if (ok) {
+    memset(to.row, 0, q->Kp * sizeof(float));
+    ok = scan(rows, visit_scales, &to, status);
+  } else {
+    hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory for its scales", rows->recipe->name);
+  }
+  if (ok) hone_nested_fit(to.scales, to.weights, groups, encoder->second, &offset);
+  hone_quantizer_set_second(q, encoder->second, offset);
+  free(to.row);
+  free(to.scales);
+  free(to.weights);
+  return ok;
+}
+
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                           hone_status_t *status) {
@@ -123,6 +165,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     hone_quantizer_set_factor(&encoder.quantizer, largest);
     if (factor > 0) encoder.quantizer.factor = factor;
   }
+  if (ok && hone_format_info(format.storage)->scale == HONE_SCALE_DQ8)
+    ok = fit_second(rows, &encoder, status);
   if (!ok) {
     hone_encoder_deinit(&encoder);
     return false;
@@ -133,15 +177,16 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
+  free(encoder->second);
   free(encoder->correction);
   free(encoder->addition);
   hone_curvature_deinit(&encoder->curvature);
   *encoder = (hone_encoder_t){0};
 }
 
-static void measure(const hone_quantizer_t *q, const float *row, const uint8_t *codes,
+static void measure(const hone_quantizer_t *q, uint64_t n, const float *row, const uint8_t *codes,
                     const uint16_t *scales, float *decoded, hone_quant_error_t *error) {
-  hone_quantizer_decode(q, codes, scales, decoded);
+  hone_quantizer_decode(q, n, codes, scales, decoded);
   double signal = 0, noise = 0;
   for (uint64_t k = 0; k < q->K; k++) {
     double miss = (double)row[k] - (double)decoded[k];
@@ -157,16 +202,16 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
                      int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   if (!encoder->correction)
-    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes,
-                               scales, &error->output);
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, values, count,
+                               codes, scales, &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
   if (!corrected) return -2;
   hone_curvature_apply(encoder->correction, q->K, q->Kp, values, count, corrected);
   for (int64_t i = 0; i < count && encoder->addition && first + i < encoder->rows->N; i++)
     for (uint64_t k = 0; k < q->K; k++)
       corrected[(uint64_t)i * q->Kp + k] += encoder->addition[(uint64_t)(first + i) * q->K + k];
-  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count,
-                                    codes, scales, &error->output);
+  int64_t bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, corrected,
+                                    count, codes, scales, &error->output);
   free(corrected);
   return bad;
 }
@@ -189,20 +234,25 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, const fl
   int64_t bad = decoded ? -1 : -2;
   if (is_calibrated && bad == -1) bad = solve(encoder, first, values, count, codes, scales, error);
   for (int64_t i = 0; i < count && bad == -1; i++) {
+    uint64_t n = (uint64_t)(first + i);
     const float *row = values + (uint64_t)i * q->Kp;
     uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
     uint16_t *row_scales = scales + (size_t)i * per_row;
-    if (!is_calibrated && !hone_quantizer_row(q, row, row_codes, row_scales)) bad = i;
-    if (bad == -1) measure(q, row, row_codes, row_scales, decoded, error);
+    if (!is_calibrated && !hone_quantizer_row(q, n, row, row_codes, row_scales)) bad = i;
+    if (bad == -1) measure(q, n, row, row_codes, row_scales, decoded, error);
     if (bad == -1 && is_calibrated) tell(encoder, first + i, decoded);
   }
   free(decoded);
   return bad;
 }
 
-void hone_encoder_parameters(const hone_encoder_t *encoder,
-                             uint8_t out[HONE_PACKED_PARAMETER_BYTES]) {
-  memset(out, 0, HONE_PACKED_PARAMETER_BYTES);
-  memcpy(out + HONE_PACKED_FACTOR, &encoder->quantizer.factor, sizeof(float));
-  memcpy(out + HONE_PACKED_LEVELS, encoder->quantizer.learned, HONE_GRID_LEVELS);
+void hone_encoder_parameters(const hone_encoder_t *encoder, uint64_t N, uint8_t *out) {
+  const hone_quantizer_t *q = &encoder->quantizer;
+  uint64_t second = hone_packed_second_count(q->format, N, q->K);
+  memset(out, 0, hone_packed_parameter_bytes(q->format, N, q->K));
+  memcpy(out + HONE_PACKED_FACTOR, &q->factor, sizeof(float));
+  memcpy(out + HONE_PACKED_LEVELS, q->learned, HONE_GRID_LEVELS);
+  if (second == 0) return;
+  memcpy(out + HONE_PACKED_OFFSET, &q->offset, sizeof(float));
+  memcpy(out + HONE_PACKED_SECOND, q->second, second * sizeof(float));
 }

@@ -10,6 +10,7 @@
 typedef struct hone_encoder {
   hone_quantizer_t quantizer;
   float *importance;           // (Kp)
+  float *second;               // of nf4dq's scales
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
   float *correction;           // (K, K) W is multiplied by before it is quantized, or NULL
   float *addition;             // (N, K) then added to it, or NULL
@@ -36,7 +37,7 @@ typedef struct hone_quant_error {
   hone_curvature_error_t output;  // the same of the outputs, for calibrated tensors
 } hone_quant_error_t;
 
-// Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
+// Reads the tensor once more where the format asks for it (nvfp4, nf4dq), unless the sources are in
 // that format already and agree on what is to be known; asks the solver's statistics (NULL: none)
 // for what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
@@ -50,8 +51,7 @@ void hone_encoder_deinit(hone_encoder_t *encoder);
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
                                           const float *values, int64_t count, uint8_t *codes,
                                           uint16_t *scales, hone_quant_error_t *error);
-// The 64 bytes of parameters (base/packed.h).
-void hone_encoder_parameters(const hone_encoder_t *encoder,
-                             uint8_t out[HONE_PACKED_PARAMETER_BYTES]);
+// The parameters (base/packed.h): hone_packed_parameter_bytes of a tensor of N rows.
+void hone_encoder_parameters(const hone_encoder_t *encoder, uint64_t N, uint8_t *out);
 
 #endif

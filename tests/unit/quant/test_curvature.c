@@ -63,6 +63,7 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   hone_quantizer_t q;
   hone_quantizer_init(&q, format, K, importance);
   hone_quantizer_set_factor(&q, 0.1f);
+  float *second = test_second(&q, layer->weights, (uint64_t)rows);
   hone_curvature_t curvature;
   hone_curvature_options_t options = {.factor = factor};
   assert_works(hone_curvature_init(&curvature, copy_of(layer->H, K * K), K, &options, &status),
@@ -70,13 +71,13 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   uint16_t *scales = malloc((size_t)rows * q.scale_count * q.planes * sizeof *scales);
   hone_curvature_error_t error = {0};
   assert_int_equal(
-      hone_curvature_rows(&curvature, &q, sweeps, layer->weights, rows, codes, scales, &error), -1);
+      hone_curvature_rows(&curvature, &q, sweeps, 0, layer->weights, rows, codes, scales, &error), -1);
   // What it says about the error must be what codes and scales give.
   double noise = 0, signal = 0;
   float *decoded = malloc(Kp * sizeof *decoded);
   for (int r = 0; r < rows; r++) {
     const float *w = layer->weights + (uint64_t)r * Kp;
-    hone_quantizer_decode(&q, codes + (uint64_t)r * Kp,
+    hone_quantizer_decode(&q, (uint64_t)r, codes + (uint64_t)r * Kp,
                           scales + (size_t)r * q.scale_count * q.planes, decoded);
     for (uint64_t i = 0; i < K; i++)
       for (uint64_t j = 0; j < K; j++) {
@@ -88,6 +89,7 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   if (fabs(error.noise / noise - 1) > 1e-3 || fabs(error.signal / signal - 1) > 1e-3)
     fail_msg("%s: reports %g of %g, found %g of %g", text, error.noise, error.signal, noise,
              signal);
+  free(second);
   free(decoded);
   free(scales);
   free(importance);
@@ -102,7 +104,8 @@ static void every_step_lowers_the_error(void **state) {
     const char *format;
     double left;
   } rows[] = {{"nf4", .45}, {"fp4", .45},     {"mxfp4", .45}, {"nvfp4", .45}, {"int4", .45},
-              {"q6", .6},   {"ternary", .45}, {"b1", .5},     {"bcq2", .4},   {"bcq3", .4}};
+              {"q6", .6},   {"ternary", .45}, {"b1", .5},     {"bcq2", .4},   {"bcq3", .4},
+              {"nf4dq", .45}};
   layer_t layer = make_layer(INPUTS, ROWS, 31);
   uint8_t *codes = malloc(ROWS * INPUTS);
   hone_curvature_set_threads(1);
