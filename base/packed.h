@@ -24,7 +24,8 @@
 //                    the second level of the scales follows at 64: f32, for scale s of row n at
 //                    (n * ceil(K / group) + s) / 256, up to those of the last pads
 //
-// Pads decode to zero, or have a scale of zero (rows past N; of nf4dq, codes of zero); pads past K of formats without a zero
+// Pads decode to zero, or have a scale of zero (rows past N; nf4dq cannot
+// store one: its readers know N); pads past K of formats without a zero
 // (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure functions.
 #ifndef HONE_BASE_PACKED_H
 #define HONE_BASE_PACKED_H

@@ -59,10 +59,10 @@ static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *stat
   bool narrower = tensor->columns % 32 == 0;  // the narrowest group of both
   return hone_fail(status, HONE_UNSUPPORTED,
                    "tensor %s: rows of %lld are no whole number of groups of %u, and the blocks of "
-                   "bitsandbytes run on into the next row; use %s%s",
+                   "bitsandbytes run on into the next row; use %s%s%s",
                    tensor->source, (long long)tensor->columns, format.group,
                    narrower ? "--weights " : "--emit gguf with a format of GGUF",
-                   narrower ? hone_format_text((hone_format_t){format.storage, 32}, text) : "");
+                   narrower ? hone_format_info(format.storage)->name : "", narrower ? ":32" : "");
 }
 
 // ---- model.safetensors

@@ -203,10 +203,6 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
     put(&packed->region, parameters, &factor, 4);
     for (uint64_t i = 0; i <= ((uint64_t)N * row_groups - 1) / 256; i++)
       second[i] = random_real(random) + 1.1f;
-    for (uint64_t i = 0; i < scales; i++) packed->region.data[i] = 0x77;  // zeros past N
-    for (uint64_t n = 0; n < N; n++)
-      for (uint64_t g = 0; g < G; g++)
-        memset(packed->region.data + ((n / 4 * G + g) * 4 + n % 4) * row_bytes, 0, row_bytes);
   }
   double size = info->grid == HONE_GRID_LINEAR ? ldexp(1, 1 - (int)info->code_bits)
                 : format.storage == HONE_INT4  ? 0.125

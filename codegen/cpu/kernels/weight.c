@@ -88,7 +88,7 @@ static int64_t scale_bytes(const weight_t *w) { return hone_scale_bits(w->info->
 weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
                                 ir_value_t group) {
   ir_builder_t *b = k->b;
-  weight_place_t place = {0};
+  weight_place_t place = {.row = row};
   if (w->width > HONE_GROUP) {
     ir_value_t shared = ir_i64(b, w->width / HONE_GROUP);
     group = ir_op(b, divui, group, shared);
@@ -213,6 +213,23 @@ int weight_scales_count(const kernel_t *k, const weight_t *w) {
   return w->planes * (w->parts == 1 ? k->lanes : w->parts * HONE_TILE_ROWS);
 }
 
+// Scales that have an offset, with zeros for rows past N.
+static ir_value_t drop_pads(kernel_t *k, const weight_place_t *place, ir_value_t scales,
+                            int count) {
+  ir_builder_t *b = k->b;
+  int32_t lanes[SCALES_LIMIT];
+  for (int i = 0; i < count; i++) lanes[i] = i % HONE_TILE_ROWS;
+  ir_type_t integers = ir_vector(b, IR_I32, count);
+  ir_value_t row = ir_cast(b, trunci, k->i32, place->row);
+  ir_value_t first = ir_cast(b, broadcast, integers, row);
+  ir_value_t after = ir_words(b, (size_t)count, lanes);
+  ir_value_t rows = ir_op(b, addi, first, after);
+  ir_value_t end = ir_int(b, integers, (int64_t)k->spec->N);
+  ir_value_t is_row = ir_op(b, slt, rows, end);
+  ir_value_t nothing = ir_real(b, ir_vector(b, IR_REAL32, count), 0.0);
+  return ir_op(b, select, is_row, scales, nothing);
+}
+
 ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
   int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
   ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), place->at, 0);
@@ -224,7 +241,9 @@ ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *p
     scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
     if (w->second.ptr) second = ir_shuffle(k->b, second, second, (size_t)count, lanes);
   }
-  return decode(k, w, scales, second, count);
+  scales = decode(k, w, scales, second, count);
+  bool has_pads = w->second.ptr && hone_padded(k->spec->N) != k->spec->N;
+  return has_pads ? drop_pads(k, place, scales, count) : scales;
 }
 
 ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,

@@ -42,6 +42,7 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 // ---- scales
 typedef struct weight_place {  // of the scales of a group
   ir_value_t at;               // pointer
+  ir_value_t row;              // the first one
   ir_value_t number;           // nf4dq: of the first of them, for the first row, in the tensor
 } weight_place_t;
 // `tile` points at the scales of the tile (or of one row in it), `row` is its first row (or that
