@@ -26,7 +26,8 @@
 //
 // Pads decode to zero, or have a scale of zero (rows past N; nf4dq cannot
 // store one: its readers know N); pads past K of formats without a zero
-// (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure functions.
+// (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure
+// functions.
 #ifndef HONE_BASE_PACKED_H
 #define HONE_BASE_PACKED_H
 

@@ -42,8 +42,9 @@ typedef struct hone_curvature_error {
 } hone_curvature_error_t;
 
 // values (count, Kp) -> codes (count, Kp) and scales (count, scale_count * planes) as
-// hone_quantizer_row gives them; the first is row number `first` of the tensor. Returns -1, the first row whose scale overflows, or -2 without
-// memory. The same bytes for the same `count`: callers keep their chunks fixed.
+// hone_quantizer_row gives them; the first is row number `first` of the tensor. Returns -1, the
+// first row whose scale overflows, or -2 without memory. The same bytes for the same `count`:
+// callers keep their chunks fixed.
 HONE_MUST_CHECK int64_t hone_curvature_rows(const hone_curvature_t *curvature,
                                             const hone_quantizer_t *quantizer, int sweeps,
                                             int64_t first, const float *values, int64_t count,

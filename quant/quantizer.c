@@ -137,8 +137,8 @@ void hone_quantizer_free_scales(const hone_quantizer_t *q, const float *row, flo
                                 float *weights) {
   for (uint32_t s = 0; s < q->group_count; s++) {
     uint64_t first = (uint64_t)s * q->format.group;
-    hone_levels_free(&q->levels, row + first, q->importance + first, width_of(q, first),
-                     &scales[s], &weights[s]);
+    hone_levels_free(&q->levels, row + first, q->importance + first, width_of(q, first), &scales[s],
+                     &weights[s]);
   }
 }
 

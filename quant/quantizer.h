@@ -60,8 +60,8 @@ void hone_importance_fill(const float *mean_squares, uint64_t K, float *out);
 // scales as stored (bytes in the low half). False: a scale overflows its format.
 HONE_MUST_CHECK bool hone_quantizer_row(const hone_quantizer_t *quantizer, uint64_t n,
                                         const float *row, uint8_t *codes, uint16_t *scales);
-// The scales (group_count) that the row's groups would have if any f32 could be stored, and how much
-// a squared error of each weighs: sum h level^2. Of formats with one of 16 levels.
+// The scales (group_count) that the row's groups would have if any f32 could be stored, and how
+// much a squared error of each weighs: sum h level^2. Of formats with one of 16 levels.
 void hone_quantizer_free_scales(const hone_quantizer_t *quantizer, const float *row, float *scales,
                                 float *weights);
 // The weights that codes and scales of row n stand for: out (Kp).
@@ -75,8 +75,7 @@ static inline uint64_t hone_quantizer_group(const hone_quantizer_t *quantizer, u
 // One stored scale as f32, sign and what is tensor-wide included.
 float hone_quantizer_scale(const hone_quantizer_t *quantizer, uint64_t group, uint16_t stored);
 // The byte of nf4dq that stands for the scale nearest to `wanted`.
-uint8_t hone_quantizer_nested_code(const hone_quantizer_t *quantizer, uint64_t group,
-                                   float wanted);
+uint8_t hone_quantizer_nested_code(const hone_quantizer_t *quantizer, uint64_t group, float wanted);
 // The weight that a code stands for in a group with these scales (planes of them).
 float hone_quantizer_value(const hone_quantizer_t *quantizer, const float *scales, uint8_t code);
 // The nearest code to w in a group whose scales (planes) are given, and the weight it stands for.

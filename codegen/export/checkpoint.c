@@ -1,8 +1,8 @@
 // --emit checkpoint: a Hugging Face folder under the checkpoint's own tensor names. Floats are
-// plain tensors; nf4, fp4 and nf4dq (as nested nf4) are as bitsandbytes 0.40 and later saves them: blocks run
-// over the flattened (N, K), first code in the high nibble, and our scales (which may be negative:
-// readers only multiply) are their absmax. The folder is made beside DIR and renamed when it is
-// complete.
+// plain tensors; nf4, fp4 and nf4dq (as nested nf4) are as bitsandbytes 0.40 and later saves them:
+// blocks run over the flattened (N, K), first code in the high nibble, and our scales (which may be
+// negative: readers only multiply) are their absmax. The folder is made beside DIR and renamed when
+// it is complete.
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -91,9 +91,11 @@ static void announce_second(checkpoint_t *out, entry_t *entry) {
   const hone_export_tensor_t *tensor = entry->tensor;
   hone_arena_t *arena = out->export.arena;
   int64_t blocks = tensor->rows * blocks_in_row(tensor);
-  hone_safetensors_item_t second = {
-      hone_arena_format(arena, "%s.nested_absmax", tensor->source), "F32", 4, 1,
-      {(blocks + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK}};
+  hone_safetensors_item_t second = {hone_arena_format(arena, "%s.nested_absmax", tensor->source),
+                                    "F32",
+                                    4,
+                                    1,
+                                    {(blocks + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK}};
   hone_safetensors_item_t map = {
       hone_arena_format(arena, "%s.nested_quant_map", tensor->source), "F32", 4, 1, {256}};
   entry->second = hone_safetensors_add(&out->writer, second);

@@ -202,8 +202,8 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
                      int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   if (!encoder->correction)
-    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, values, count,
-                               codes, scales, &error->output);
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, values, count, codes,
+                               scales, &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
   if (!corrected) return -2;
   hone_curvature_apply(encoder->correction, q->K, q->Kp, values, count, corrected);

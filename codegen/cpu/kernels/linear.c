@@ -31,7 +31,7 @@ typedef struct linear {
 
 // The operands of one group of a tile and a block of tokens.
 typedef struct group {
-  ir_value_t codes;              // the tile's
+  ir_value_t codes;  // the tile's
   weight_place_t scales;
   ir_value_t row[TOKENS_LIMIT];  // f32: the rows' elements; q8: the rows' codes
   ir_value_t row_scale[TOKENS_LIMIT], row_sum[TOKENS_LIMIT];  // q8: pointers

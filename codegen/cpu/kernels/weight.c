@@ -135,8 +135,8 @@ static ir_value_t look_up(kernel_t *k, int count, const float levels[16], ir_val
   return ir_intrinsic(k->b, name, reals, table, index);
 }
 
-// quant/nested.h: with p = |code - 127| in [2^i, 2^(i + 1)), 10^(i - 6) (0.1 + 0.9 (p - 2^i + 1/2) /
-// 2^i); 2^i is p as a float without its mantissa, and the low bits of its exponent are i - 1.
+// quant/nested.h: with p = |code - 127| in [2^i, 2^(i + 1)), 10^(i - 6) (0.1 + 0.9 (p - 2^i + 1/2)
+// / 2^i); 2^i is p as a float without its mantissa, and the low bits of its exponent are i - 1.
 static ir_value_t nested_level(kernel_t *k, ir_value_t stored, int count) {
   ir_builder_t *b = k->b;
   static const double decade[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10};

@@ -69,9 +69,18 @@ static void test_bits(void **state) {
   static const struct {
     const char *text;
     double bits;
-  } rows[] = {{"f32", 32},        {"bf16", 16},    {"q8", 8.25},    {"q6", 6.25},
-              {"nf4", 4.25},      {"nf4:32", 4.5}, {"mxfp4", 4.25}, {"nvfp4", 4.5},
-              {"ternary", 2.125}, {"b1", 1.125},   {"bcq2", 2.25},  {"bcq3", 3.375},
+  } rows[] = {{"f32", 32},
+              {"bf16", 16},
+              {"q8", 8.25},
+              {"q6", 6.25},
+              {"nf4", 4.25},
+              {"nf4:32", 4.5},
+              {"mxfp4", 4.25},
+              {"nvfp4", 4.5},
+              {"ternary", 2.125},
+              {"b1", 1.125},
+              {"bcq2", 2.25},
+              {"bcq3", 3.375},
               {"nf4dq", 4.125 + 32.0 / 64 / 256}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     hone_status_t status = {0};

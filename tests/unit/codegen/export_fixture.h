@@ -10,8 +10,8 @@
 #include "frontend/checkpoint.h"
 #include "frontend/import.h"
 #include "frontend/tokenizer.h"
-#include "quant/quantizer.h"
 #include "quant/nested.h"
+#include "quant/quantizer.h"
 #include "quant/real.h"
 #include "tests/unit/codegen/test.h"
 
@@ -131,8 +131,8 @@ static inline int teardown(void **state) {
 static inline void close_source(void *source) { hone_checkpoint_close(source); }
 
 static inline bool import_model(hone_compile_t *compile, hone_status_t *status) {
-  static const hone_tensor_reader_t reader = {
-      .shape = hone_checkpoint_shape, .read_rows = hone_checkpoint_read_rows};
+  static const hone_tensor_reader_t reader = {.shape = hone_checkpoint_shape,
+                                              .read_rows = hone_checkpoint_read_rows};
   hone_checkpoint_t *checkpoint;
   if (!hone_import(compile->session, compile->options.model, &compile->model, &checkpoint, status))
     return false;

@@ -161,11 +161,12 @@ static void refuses_and_leaves_nothing(void **state) {
   static const struct {
     const char *weights, *head, *output, *part;
     hone_code_t code;
-  } cases[] = {{"int4", NULL, "new", "only f32, f16, bf16, and nf4, nf4dq and fp4", HONE_UNSUPPORTED},
-               {"nf4:128", NULL, "new", "use --weights nf4:32", HONE_UNSUPPORTED},
-               {"nf4", "q8", "new", "leave --head out", HONE_UNSUPPORTED},
-               {"nf4", NULL, "floats", "is not empty", HONE_INVALID},
-               {"nf4", NULL, "no/such/folder", "no/such", HONE_IO}};
+  } cases[] = {
+      {"int4", NULL, "new", "only f32, f16, bf16, and nf4, nf4dq and fp4", HONE_UNSUPPORTED},
+      {"nf4:128", NULL, "new", "use --weights nf4:32", HONE_UNSUPPORTED},
+      {"nf4", "q8", "new", "leave --head out", HONE_UNSUPPORTED},
+      {"nf4", NULL, "floats", "is not empty", HONE_INVALID},
+      {"nf4", NULL, "no/such/folder", "no/such", HONE_IO}};
   fixture_t *f = *state;
   size_t before = entries_in(f->folder);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -71,7 +71,8 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   uint16_t *scales = malloc((size_t)rows * q.scale_count * q.planes * sizeof *scales);
   hone_curvature_error_t error = {0};
   assert_int_equal(
-      hone_curvature_rows(&curvature, &q, sweeps, 0, layer->weights, rows, codes, scales, &error), -1);
+      hone_curvature_rows(&curvature, &q, sweeps, 0, layer->weights, rows, codes, scales, &error),
+      -1);
   // What it says about the error must be what codes and scales give.
   double noise = 0, signal = 0;
   float *decoded = malloc(Kp * sizeof *decoded);
@@ -103,9 +104,9 @@ static void every_step_lowers_the_error(void **state) {
   static const struct {
     const char *format;
     double left;
-  } rows[] = {{"nf4", .45}, {"fp4", .45},     {"mxfp4", .45}, {"nvfp4", .45}, {"int4", .45},
-              {"q6", .6},   {"ternary", .45}, {"b1", .5},     {"bcq2", .4},   {"bcq3", .4},
-              {"nf4dq", .45}};
+  } rows[] = {{"nf4", .45},  {"fp4", .45}, {"mxfp4", .45},   {"nvfp4", .45},
+              {"int4", .45}, {"q6", .6},   {"ternary", .45}, {"b1", .5},
+              {"bcq2", .4},  {"bcq3", .4}, {"nf4dq", .45}};
   layer_t layer = make_layer(INPUTS, ROWS, 31);
   uint8_t *codes = malloc(ROWS * INPUTS);
   hone_curvature_set_threads(1);

@@ -105,6 +105,24 @@ static void errors_are_near_the_optimum(void **state) {
   }
 }
 
+// Double quantization costs about a hundredth of the error at most: groups that are narrow, and
+// scales that differ much within 256 groups, are the worst.
+static void nested_scales_cost_little(void **state) {
+  (void)state;
+  static const char *const groups[] = {"32", "64", "128"};
+  static const double bounds[3][2] = {{1.007, 1.022}, {1.004, 1.013}, {1.003, 1.007}};
+  for (size_t i = 0; i < 3; i++) {
+    char plain[16], nested[16];
+    snprintf(plain, sizeof plain, "nf4:%s", groups[i]);
+    snprintf(nested, sizeof nested, "nf4dq:%s", groups[i]);
+    for (int heavy = 0; heavy < 2; heavy++) {
+      double ratio = relative_error(nested, heavy, NULL) / relative_error(plain, heavy, NULL);
+      if (!(ratio < bounds[i][heavy]))
+        fail_msg("%s, heavy %d: %.5f times nf4", nested, heavy, ratio);
+    }
+  }
+}
+
 static void importance_pays_where_it_is(void **state) {
   (void)state;
   static const char *const formats[] = {"nf4", "mxfp4", "nvfp4", "int4", "ternary", "bcq2", "b1"};
@@ -296,6 +314,7 @@ static void nearest_is_what_rows_use(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(errors_are_near_the_optimum),
+      cmocka_unit_test(nested_scales_cost_little),
       cmocka_unit_test(importance_pays_where_it_is),
       cmocka_unit_test(weights_on_the_grid_come_back),
       cmocka_unit_test(zero_groups_are_zero),
