@@ -12,6 +12,7 @@ static const hone_format_info_t formats[] = {
 #define SCALE_f16    HONE_SCALE_F16
 #define SCALE_e8m0   HONE_SCALE_E8M0
 #define SCALE_e4m3   HONE_SCALE_E4M3
+#define SCALE_dq8    HONE_SCALE_DQ8
 #define GRID_float   HONE_GRID_FLOAT
 #define GRID_linear  HONE_GRID_LINEAR
 #define GRID_table   HONE_GRID_TABLE
@@ -144,7 +145,9 @@ double hone_format_bits(hone_format_t format) {
   const hone_format_info_t *info = hone_format_info(format.storage);
   if (!info) return 0;
   if (info->group == 0 || format.group == 0) return info->code_bits;
-  return info->code_bits + (double)(info->planes * hone_scale_bits(info->scale)) / format.group;
+  double scale_bits = hone_scale_bits(info->scale);
+  if (info->scale == HONE_SCALE_DQ8) scale_bits += 32.0 / HONE_SCALE_BLOCK;
+  return info->code_bits + info->planes * scale_bits / format.group;
 }
 
 uint64_t hone_format_tensor_bits(hone_format_t format, uint64_t N, uint64_t K) {
@@ -154,7 +157,9 @@ uint64_t hone_format_tensor_bits(hone_format_t format, uint64_t N, uint64_t K) {
   if (info->group == 0 || format.group == 0) return bits;
   uint64_t groups = N * ((K + format.group - 1) / format.group);
   bits += groups * info->planes * hone_scale_bits(info->scale);
-  if (info->scale == HONE_SCALE_E4M3) bits += 32;       // the tensor's factor
+  if (info->scale == HONE_SCALE_E4M3) bits += 32;  // the tensor's factor
+  if (info->scale == HONE_SCALE_DQ8)               // the second level and the offset
+    bits += (groups + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK * 32 + 32;
   if (info->grid == HONE_GRID_LEARNED) bits += 16 * 8;  // its table
   return bits;
 }

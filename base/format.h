@@ -11,6 +11,7 @@ typedef enum hone_scale {
   HONE_SCALE_F16,
   HONE_SCALE_E8M0,  // 2^(code - 127)
   HONE_SCALE_E4M3,  // a positive E4M3 number times the tensor's f32
+  HONE_SCALE_DQ8,   // a level of quant/nested.h times the f32 of 256 groups, plus the tensor's f32
 } hone_scale_t;
 
 typedef enum hone_grid_kind {
@@ -20,6 +21,8 @@ typedef enum hone_grid_kind {
   HONE_GRID_LEARNED,
   HONE_GRID_PLANES,
 } hone_grid_kind_t;
+
+enum { HONE_SCALE_BLOCK = 256 };  // scales that share a second-level one (dq8)
 
 typedef struct hone_format_info {
   const char *name;
@@ -44,7 +47,7 @@ const hone_format_info_t *hone_format_at(size_t index);  // table order, for `ho
 hone_format_t hone_format_default(hone_storage_t storage);
 bool hone_format_group_known(hone_format_t format);
 bool hone_format_is_quantized(hone_storage_t storage);  // has scales
-uint32_t hone_scale_bits(hone_scale_t scale);           // 0, 16, 8, 8
+uint32_t hone_scale_bits(hone_scale_t scale);           // 0, 16, 8, 8, 8
 // "nf4", "nf4<32>", "nf4:32" (no quotes needed in a shell), "bf16"; the group defaults to the
 // table's. Errors name the nearest format.
 HONE_MUST_CHECK bool hone_format_parse(const char *text, hone_format_t *out_format,

@@ -18,11 +18,14 @@
 //       planes       8 bytes per plane: bit j (little-endian) is 1 for plus, 0 for minus
 //   scales           one per group of the format (16 ... 128 elements; the last may be short) and
 //                    plane: element ((t * S + s) * P + p) * R + r, S = ceil(Kp / group), P planes;
-//                    f16, or a byte (e8m0, e4m3)
-//   parameters       64 bytes, only nvfp4 (f32 factor of all scales at 0) and nf4x (16 int8 levels
-//                    at 16, in units of 1/127)
+//                    f16, or a byte (e8m0, e4m3, dq8)
+//   parameters       64 bytes, only nvfp4 (f32 factor of all scales at 0), nf4x (16 int8 levels
+//                    at 16, in units of 1/127) and nf4dq (f32 offset of all scales at 0). Of nf4dq
+//                    the second level of the scales follows at 64: f32, for scale s of row n at
+//                    (n * ceil(K / group) + s) / 256, up to those of the last pads
 //
-// Pads decode to zero, or have a scale of zero (rows past N); pads past K of formats without a zero
+// Pads decode to zero, or have a scale of zero (rows past N; nf4dq cannot
+// store one: its readers know N); pads past K of formats without a zero
 // (planes, iq4nl) decode to anything, and meet activations that are zero. Thread rule: pure
 // functions.
 #ifndef HONE_BASE_PACKED_H
@@ -30,13 +33,22 @@
 
 #include "base/format.h"
 
-enum { HONE_PACKED_PARAMETER_BYTES = 64, HONE_PACKED_FACTOR = 0, HONE_PACKED_LEVELS = 16 };
+enum {
+  HONE_PACKED_PARAMETER_BYTES = 64,
+  HONE_PACKED_FACTOR = 0,
+  HONE_PACKED_OFFSET = 0,
+  HONE_PACKED_LEVELS = 16,
+  HONE_PACKED_SECOND = 64
+};
 
 uint64_t hone_packed_row_bytes(hone_storage_t storage);  // codes of 64 elements of one row
 uint64_t hone_packed_scale_count(hone_format_t format, uint64_t K);  // groups in a row: S
 uint64_t hone_packed_tile_code_bytes(hone_format_t format, uint64_t K);
 uint64_t hone_packed_tile_scale_bytes(hone_format_t format, uint64_t K);
-uint64_t hone_packed_parameter_bytes(hone_format_t format);  // 0 or 64
+uint64_t hone_packed_group_count(hone_format_t format, uint64_t K);  // ... without pads
+// f32 of the scales' second level, those that only pads use included; 0 but for dq8.
+uint64_t hone_packed_second_count(hone_format_t format, uint64_t N, uint64_t K);
+uint64_t hone_packed_parameter_bytes(hone_format_t format, uint64_t N, uint64_t K);
 uint64_t hone_packed_scale_offset(hone_format_t format, uint64_t N, uint64_t K);
 uint64_t hone_packed_parameter_offset(hone_format_t format, uint64_t N, uint64_t K);
 uint64_t hone_packed_bytes(hone_format_t format, uint64_t N, uint64_t K);

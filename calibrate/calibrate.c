@@ -371,7 +371,9 @@ static size_t default_tokens(const calibrator_t *c) {
     if (ir_recipe_at(model, i, &recipe)) weights += (double)recipe.N * (double)recipe.K;
   }
   double tokens = work / weights;
-  return tokens > MOST_TOKENS ? MOST_TOKENS : tokens < FEWEST_TOKENS ? FEWEST_TOKENS : (size_t)tokens;
+  return tokens > MOST_TOKENS     ? MOST_TOKENS
+         : tokens < FEWEST_TOKENS ? FEWEST_TOKENS
+                                  : (size_t)tokens;
 }
 
 // Windows spread evenly over the text, each begun with BOS where the model has one.

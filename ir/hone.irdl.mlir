@@ -57,6 +57,10 @@ irdl.dialect @hone {
     %group = irdl.base "#builtin.integer"
     irdl.parameters(group: %group)
   }
+  irdl.type @nf4dq {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
 
   // ---- weights
   irdl.operation @recipe {

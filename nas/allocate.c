@@ -20,7 +20,8 @@ enum {
   DEFAULT_PROBE_TOKENS = 2048,
 };
 
-// From few bits to many. Formats that another one beats at its bits on every model tried are left out;
+// From few bits to many. Formats that another one beats at its bits on every model tried are left
+// out;
 // --formats names others.
 static const char default_formats[] = "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8";
 
@@ -58,7 +59,8 @@ typedef struct sums {
   double noise, signal;
 } sums_t;
 
-// Rows [begin, end) step apart through the format; each decoded row goes to the probe, if there is one.
+// Rows [begin, end) step apart through the format; each decoded row goes to the probe, if there is
+// one.
 static bool quantize_rows(allocator_t *a, const ir_recipe_t *recipe, hone_format_t format,
                           int64_t step, hone_probe_t *probe, sums_t *sums, hone_status_t *status) {
   hone_rows_t rows;
@@ -77,11 +79,11 @@ static bool quantize_rows(allocator_t *a, const ir_recipe_t *recipe, hone_format
   for (int64_t n = 0; n < recipe->N && ok; n += step) {
     memset(row, 0, Kp * sizeof *row);
     ok = hone_rows_read(&rows, n, 1, row, status);
-    if (ok && !hone_quantizer_row(q, row, codes, stored))
+    if (ok && !hone_quantizer_row(q, (uint64_t)n, row, codes, stored))
       ok = hone_fail(status, HONE_INVALID, "recipe %s, row %" PRId64 ": too large for %s",
                      recipe->name, n, hone_format_info(format.storage)->name);
     if (!ok) break;
-    hone_quantizer_decode(q, codes, stored, decoded);
+    hone_quantizer_decode(q, (uint64_t)n, codes, stored, decoded);
     for (uint64_t k = 0; k < K; k++) {
       double h = (double)encoder.importance[k], miss = (double)row[k] - (double)decoded[k];
       sums->noise += h * miss * miss;
@@ -184,12 +186,11 @@ static bool choose(allocator_t *a, size_t *out_choice, double *out_kl, hone_stat
     bool by_bytes = a->compile->options.target_bytes > 0;
     double total = 0;
     for (size_t u = 0; u < count; u++) total += (double)a->units.items[u].weights;
-    return hone_fail(status, HONE_INVALID, "no choice of formats meets %s %.10g: the smallest is %.10g",
-                     by_bytes ? "--target-bytes" : "--target-bpw",
-                     by_bytes ? (double)a->compile->options.target_bytes
-                              : a->compile->options.target_bpw,
-                     by_bytes ? ceil(smallest + a->fixed)
-                              : ceil((smallest + a->fixed) / total * 1000) / 1000);
+    return hone_fail(
+        status, HONE_INVALID, "no choice of formats meets %s %.10g: the smallest is %.10g",
+        by_bytes ? "--target-bytes" : "--target-bpw",
+        by_bytes ? (double)a->compile->options.target_bytes : a->compile->options.target_bpw,
+        by_bytes ? ceil(smallest + a->fixed) : ceil((smallest + a->fixed) / total * 1000) / 1000);
   }
   hone_mip_t problem = {items, count, &budget, 1};
   return hone_mip_solve(&problem, out_choice, out_kl, status);
@@ -256,8 +257,8 @@ bool hone_allocate(hone_compile_t *compile, hone_status_t *status) {
   a.error = HONE_NEW_ARRAY(compile->arena, double, cells);
   a.cost = HONE_NEW_ARRAY(compile->arena, double, cells);
   size_t *choice = HONE_NEW_ARRAY(compile->arena, size_t, a.units.count);
-  a.progress = hone_progress_create("allocating bits", 2 * a.units.count, false,
-                                    compile->options.progress);
+  a.progress =
+      hone_progress_create("allocating bits", 2 * a.units.count, false, compile->options.progress);
   double kl, bits = read_budget(&a);
   bool ok = measure_errors(&a, status) && measure_sensitivities(&a, bits, status) &&
             choose(&a, choice, &kl, status);

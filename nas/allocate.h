@@ -1,9 +1,9 @@
 // Bit allocation: a format for every linear, embedding and head so that the model meets a target
-// size with the least loss. For each unit (the linears that read one input) a probe measures how much
-// the predictions change per relative error of its weights; for each candidate format the error is
-// computed; the sum of sensitivity * error is minimised under the budget by a small MIP (nas/mip.h).
-// That losses add up and are linear in the squared error is the linearity theorem of HIGGS (arXiv
-// 2411.17525). Thread rule: the compile's thread.
+// size with the least loss. For each unit (the linears that read one input) a probe measures how
+// much the predictions change per relative error of its weights; for each candidate format the
+// error is computed; the sum of sensitivity * error is minimised under the budget by a small MIP
+// (nas/mip.h). That losses add up and are linear in the squared error is the linearity theorem of
+// HIGGS (arXiv 2411.17525). Thread rule: the compile's thread.
 #ifndef HONE_NAS_ALLOCATE_H
 #define HONE_NAS_ALLOCATE_H
 

@@ -1,7 +1,7 @@
 // One choice per item under budgets, as a mixed-integer program solved by GLPK:
 //   min sum_i value[i][choice_i]   subject to   sum_i cost_b[i][choice_i] <= budget_b for every b.
-// Deterministic: the same problem gives the same choices. Thread rule: one solve at a time (GLPK keeps
-// its environment per thread).
+// Deterministic: the same problem gives the same choices. Thread rule: one solve at a time (GLPK
+// keeps its environment per thread).
 #ifndef HONE_NAS_MIP_H
 #define HONE_NAS_MIP_H
 

@@ -1,5 +1,5 @@
-// The units of an allocation: recipes that must share a format, because their linears read one input
-// and become one kernel (q, k, v; gate, up), or stand alone.
+// The units of an allocation: recipes that must share a format, because their linears read one
+// input and become one kernel (q, k, v; gate, up), or stand alone.
 #include <string.h>
 
 #include "nas/allocate_internal.h"
@@ -35,14 +35,16 @@ static bool add(const hone_compile_t *compile, hone_units_t *units, MlirOperatio
                      HONE_UNIT_RECIPES, recipe.name);
   if (unit->recipe_count > 0) {  // layers.0.attention.q and .k: layers.0.attention.qk
     const char *dot = strrchr(recipe.name, '.');
-    unit->name = hone_arena_format(compile->arena, "%s+%s", unit->name, dot ? dot + 1 : recipe.name);
+    unit->name =
+        hone_arena_format(compile->arena, "%s+%s", unit->name, dot ? dot + 1 : recipe.name);
   }
   unit->recipes[unit->recipe_count++] = recipe;
   unit->weights += (uint64_t)recipe.N * (uint64_t)recipe.K;
   return true;
 }
 
-bool hone_units_find(const hone_compile_t *compile, hone_units_t *out_units, hone_status_t *status) {
+bool hone_units_find(const hone_compile_t *compile, hone_units_t *out_units,
+                     hone_status_t *status) {
   for (size_t i = 0; i < ir_block_count(&compile->model); i++) {
     ir_block_t block;
     if (!ir_block_at(&compile->model, i, &block)) continue;

@@ -27,12 +27,12 @@ static bool run_calibrate(hone_compile_t *compile, hone_status_t *status) {
 
 static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
   const hone_compile_options_t *o = &compile->options;
-  const char *formats = hone_arena_format(compile->arena, "quantize{%s%s %s%s}",
-                                          o->weights ? "weights=" : "", o->weights ? o->weights : "",
-                                          o->head ? "head=" : "", o->head ? o->head : "");
-  const char *acts = hone_arena_format(compile->arena, "quantize-acts{%s%s}%s",
-                                       o->acts ? "acts=" : "", o->acts ? o->acts : "",
-                                       o->rotate ? ",rotate" : "");
+  const char *formats = hone_arena_format(
+      compile->arena, "quantize{%s%s %s%s}", o->weights ? "weights=" : "",
+      o->weights ? o->weights : "", o->head ? "head=" : "", o->head ? o->head : "");
+  const char *acts =
+      hone_arena_format(compile->arena, "quantize-acts{%s%s}%s", o->acts ? "acts=" : "",
+                        o->acts ? o->acts : "", o->rotate ? ",rotate" : "");
   bool has_target = o->target_bpw > 0 || o->target_bytes > 0;
   return hone_passes_run(&compile->model, formats, status) &&
          (!has_target || compile->allocate(compile, status)) &&

@@ -23,14 +23,14 @@ typedef struct hone_compile_options {  // strings are borrowed
   int64_t calibration_tokens, calibration_context,
       calibration_memory;          // 0: defaults; memory in MiB
   const char *calibration_inputs;  // "original", "quantized" (default)
-  const char *solver;  // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
-  int64_t sweeps;      // of coordinate descent after gptq; -1: as the format needs
-  double target_bpw;      // bits per weight to choose formats for, or 0
-  int64_t target_bytes;   // the same as bytes of packed weights, or 0
-  const char *formats;    // "nf4,q8": what may be chosen; NULL: a default list
-  int64_t probe_tokens;   // for sensitivities; 0: default
-  const char *work;    // folder that keeps finished calibrated tensors, or NULL; an option that can
-                       // change them belongs into the key of codegen/pack/store.c
+  const char *solver;    // "scales", "descent", "gptq"; NULL: gptq with calibration, else scales
+  int64_t sweeps;        // of coordinate descent after gptq; -1: as the format needs
+  double target_bpw;     // bits per weight to choose formats for, or 0
+  int64_t target_bytes;  // the same as bytes of packed weights, or 0
+  const char *formats;   // "nf4,q8": what may be chosen; NULL: a default list
+  int64_t probe_tokens;  // for sensitivities; 0: default
+  const char *work;  // folder that keeps finished calibrated tensors, or NULL; an option that can
+                     // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
@@ -116,7 +116,7 @@ struct hone_compile {
                                    // for the manifest
   hone_statistics_t statistics;
   hone_allocation_t allocation;  // count 0: formats were given, not chosen
-  void *target_state;  // owned by the target, in the arena
+  void *target_state;            // owned by the target, in the arena
   void (*target_state_close)(void *state);
 };
 

@@ -103,13 +103,15 @@ void hone_curvature_deinit(hone_curvature_t *curvature) {
 static void solve_rows(const hone_curvature_t *c, float *X, int64_t count, float *scratch) {
   uint64_t K = c->K;
   for (int64_t r = 0; r < count; r++)
-    for (uint64_t i = 0; i < K; i++) scratch[(uint64_t)r * K + i] = X[(uint64_t)r * K + c->order[i]];
+    for (uint64_t i = 0; i < K; i++)
+      scratch[(uint64_t)r * K + i] = X[(uint64_t)r * K + c->order[i]];
   cblas_strmm(CblasRowMajor, CblasRight, CblasUpper, CblasTrans, CblasNonUnit, (int)count, (int)K,
               1.0f, c->U, (int)K, scratch, (int)K);
   cblas_strmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, (int)count, (int)K,
               1.0f, c->U, (int)K, scratch, (int)K);
   for (int64_t r = 0; r < count; r++)
-    for (uint64_t i = 0; i < K; i++) X[(uint64_t)r * K + c->order[i]] = scratch[(uint64_t)r * K + i];
+    for (uint64_t i = 0; i < K; i++)
+      X[(uint64_t)r * K + c->order[i]] = scratch[(uint64_t)r * K + i];
 }
 
 bool hone_curvature_correct(hone_curvature_t *curvature, float *cross, float *residual, int64_t N,
@@ -193,22 +195,25 @@ static void measure(const hone_curvature_t *c, const hone_quantizer_t *q, const 
 }
 
 int64_t hone_curvature_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                            const float *values, int64_t count, uint8_t *codes, uint16_t *scales,
-                            hone_curvature_error_t *error) {
+                            int64_t first, const float *values, int64_t count, uint8_t *codes,
+                            uint16_t *scales, hone_curvature_error_t *error) {
   size_t per_row = (size_t)q->scale_count * q->planes;
   hone_rows_work_t work = {0};
   int64_t bad = -1;
   if (!allocate(&work, (uint64_t)count, c->K, per_row)) bad = -2;
   for (int64_t r = 0; r < count && bad == -1; r++) {
-    if (!hone_quantizer_row(q, values + (uint64_t)r * q->Kp, codes + (uint64_t)r * q->Kp,
+    uint64_t n = (uint64_t)(first + r);
+    const uint16_t *stored = scales + (size_t)r * per_row;
+    if (!hone_quantizer_row(q, n, values + (uint64_t)r * q->Kp, codes + (uint64_t)r * q->Kp,
                             scales + (size_t)r * per_row))
       bad = r;
     for (size_t s = 0; s < per_row && bad == -1; s++)
-      work.real[(size_t)r * per_row + s] = hone_quantizer_scale(q, scales[(size_t)r * per_row + s]);
+      work.real[(size_t)r * per_row + s] =
+          hone_quantizer_scale(q, hone_quantizer_group(q, n, s / q->planes), stored[s]);
   }
   if (bad == -1) {
     if (c->U) hone_gptq_rows(c, q, &work, values, count, codes);
-    hone_descent_rows(c, q, sweeps, &work, values, count, codes, scales);
+    hone_descent_rows(c, q, sweeps, &work, first, values, count, codes, scales);
     measure(c, q, values, &work, count, error);
   }
   free(work.columns);

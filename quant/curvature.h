@@ -44,21 +44,23 @@ typedef struct hone_curvature_error {
 } hone_curvature_error_t;
 
 // values (count, Kp) -> codes (count, Kp) and scales (count, scale_count * planes) as
-// hone_quantizer_row gives them. Returns -1, the first row whose scale overflows, or -2 without
-// memory. The same bytes for the same `count`: callers keep their chunks fixed.
+// hone_quantizer_row gives them; the first is row number `first` of the tensor. Returns -1, the
+// first row whose scale overflows, or -2 without memory. The same bytes for the same `count`:
+// callers keep their chunks fixed.
 HONE_MUST_CHECK int64_t hone_curvature_rows(const hone_curvature_t *curvature,
                                             const hone_quantizer_t *quantizer, int sweeps,
-                                            const float *values, int64_t count, uint8_t *codes,
-                                            uint16_t *scales, hone_curvature_error_t *error);
-// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added to
-// a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping d
-// pulling towards W, is (W (C + d I) + D) H^-1, C = E[y x^T], D = E[(r - r') x^T]. Adopts C (K, K) and
-// D (N, K; may be NULL). Needs the factor. (Without D this is known as asymmetric calibration, GPTAQ,
-// arXiv 2504.02692.)
+                                            int64_t first, const float *values, int64_t count,
+                                            uint8_t *codes, uint16_t *scales,
+                                            hone_curvature_error_t *error);
+// Weights of a layer whose inputs x are not quite the original ones, y, and whose output is added
+// to a stream r' instead of r: the W* that minimises E |r + W y - (r' + W* x)|^2, with H's damping
+// d pulling towards W, is (W (C + d I) + D) H^-1, C = E[y x^T], D = E[(r - r') x^T]. Adopts C (K,
+// K) and D (N, K; may be NULL). Needs the factor. (Without D this is known as asymmetric
+// calibration, GPTAQ, arXiv 2504.02692.)
 HONE_MUST_CHECK bool hone_curvature_correct(hone_curvature_t *curvature, float *cross,
                                             float *residual, int64_t N, hone_status_t *status);
-// Rows [first, first + count) of W* to out (count, Kp), pads zero, from values (count, Kp). False: no
-// memory.
+// Rows [first, first + count) of W* to out (count, Kp), pads zero, from values (count, Kp). False:
+// no memory.
 HONE_MUST_CHECK bool hone_curvature_apply(const hone_curvature_t *curvature, uint64_t Kp,
                                           int64_t first, const float *values, int64_t count,
                                           float *out);

@@ -19,7 +19,7 @@ void hone_gptq_rows(const hone_curvature_t *c, const hone_quantizer_t *q, hone_r
                     const float *values, int64_t count, uint8_t *codes);
 // Improves codes and scales; leaves decoded and gradient up to date (also with 0 sweeps).
 void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                       hone_rows_work_t *work, const float *values, int64_t count, uint8_t *codes,
-                       uint16_t *scales);
+                       hone_rows_work_t *work, int64_t first, const float *values, int64_t count,
+                       uint8_t *codes, uint16_t *scales);
 
 #endif

@@ -1,10 +1,11 @@
 // Coordinate descent on tr((W - Q) H (W - Q)^T): with the gradient g = (q - w) H, the best value of
-// weight j given all others is q_j - g_j / H_jj; its nearest code is taken, and g follows by a row of
-// H. Scales are refit along c = dq/ds of their group: ds = -(c . g) / (c H c), rounded to a scale
-// that can be stored, and kept if the error falls.
+// weight j given all others is q_j - g_j / H_jj; its nearest code is taken, and g follows by a row
+// of H. Scales are refit along c = dq/ds of their group: ds = -(c . g) / (c H c), rounded to a
+// scale that can be stored, and kept if the error falls.
 //
 // Columns are taken in blocks. Within a block only the block's own part of g follows at once; the
-// rest follows for all rows together by one matrix product, so that H is read once per chunk of rows.
+// rest follows for all rows together by one matrix product, so that H is read once per chunk of
+// rows.
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
@@ -19,10 +20,11 @@ typedef struct block {
   const hone_quantizer_t *q;
   uint64_t first, last;  // columns
   // of the row under way
-  uint8_t *codes;      // (Kp)
-  uint16_t *scales;    // (scales of a row)
-  float *real;         // the same as f32
-  float *decoded;      // (K)
+  uint64_t n;                  // in the tensor
+  uint8_t *codes;              // (Kp)
+  uint16_t *scales;            // (scales of a row)
+  float *real;                 // the same as f32
+  float *decoded;              // (K)
   float g[HONE_GPTQ_COLUMNS];  // the block's gradient
 } block_t;
 
@@ -53,13 +55,17 @@ static bool sweep_codes(block_t *b) {
 }
 
 // A stored scale near `wanted`; false if there is none.
-static bool store_scale(const hone_quantizer_t *q, float wanted, uint16_t old, int step,
-                        uint16_t *out) {
+static bool store_scale(const hone_quantizer_t *q, uint64_t group, float wanted, uint16_t old,
+                        int step, uint16_t *out) {
   hone_scale_t kind = hone_format_info(q->format.storage)->scale;
   bool overflow = false;
   if (kind == HONE_SCALE_F16) {
     *out = hone_f16_from_f32(wanted, &overflow);
     return step == 0 && !overflow;
+  }
+  if (kind == HONE_SCALE_DQ8) {
+    *out = hone_quantizer_nested_code(q, group, wanted);
+    return step == 0;
   }
   int code = old + step, top = kind == HONE_SCALE_E8M0 ? 254 : 0x7e;
   *out = (uint16_t)code;
@@ -87,6 +93,7 @@ static void slopes(const block_t *b, const float *unit, uint64_t first, uint64_t
 static void refit_scale(block_t *b, uint32_t s, uint32_t p) {
   const hone_quantizer_t *q = b->q;
   uint64_t first = (uint64_t)s * q->format.group, last = first + q->format.group;
+  uint64_t group = hone_quantizer_group(q, b->n, s);
   float *real = b->real + s * q->planes, unit[HONE_QUANT_PLANES] = {0};
   uint16_t *stored = b->scales + s * q->planes + p, best_code = *stored;
   double slope, bend, best = 0;
@@ -98,14 +105,14 @@ static void refit_scale(block_t *b, uint32_t s, uint32_t p) {
   float wanted = real[p] - (float)(slope / bend);
   for (int step = -1; step <= 1; step++) {
     uint16_t code;
-    if (!store_scale(q, wanted, *stored, step, &code)) continue;
-    double ds = (double)hone_quantizer_scale(q, code) - (double)real[p];
+    if (!store_scale(q, group, wanted, *stored, step, &code)) continue;
+    double ds = (double)hone_quantizer_scale(q, group, code) - (double)real[p];
     double change = ds * (2 * slope + ds * bend);
     if (change < best) best = change, best_code = code;
   }
   if (best_code == *stored) return;
   *stored = best_code;
-  real[p] = hone_quantizer_scale(q, best_code);
+  real[p] = hone_quantizer_scale(q, group, best_code);
   for (uint64_t j = first; j < last; j++) move(b, j, hone_quantizer_value(q, real, b->codes[j]));
 }
 
@@ -136,18 +143,20 @@ static void start(const hone_curvature_t *c, const hone_quantizer_t *q, hone_row
 }
 
 void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                       hone_rows_work_t *work, const float *values, int64_t count, uint8_t *codes,
-                       uint16_t *scales) {
+                       hone_rows_work_t *work, int64_t first_row, const float *values,
+                       int64_t count, uint8_t *codes, uint16_t *scales) {
   uint64_t K = c->K, per_row = (uint64_t)q->scale_count * q->planes;
   start(c, q, work, values, count, codes);
   bool changed = true;
   for (int sweep = 0; sweep < sweeps && changed; sweep++) {
     changed = false;
     for (uint64_t first = 0; first < K; first += HONE_GPTQ_COLUMNS) {
-      uint64_t last = first + HONE_GPTQ_COLUMNS < K ? first + HONE_GPTQ_COLUMNS : K, n = last - first;
+      uint64_t last = first + HONE_GPTQ_COLUMNS < K ? first + HONE_GPTQ_COLUMNS : K,
+               n = last - first;
       for (int64_t r = 0; r < count; r++) {
         block_t b = {.c = c,
                      .q = q,
+                     .n = (uint64_t)(first_row + r),
                      .first = first,
                      .last = last,
                      .codes = codes + (uint64_t)r * q->Kp,

@@ -36,7 +36,8 @@ static const hone_grid_t iq4nl = {
 
 const hone_grid_t *hone_grid_get(hone_storage_t storage) {
   switch (storage) {
-    case HONE_NF4: return &nf4;
+    case HONE_NF4:
+    case HONE_NF4DQ: return &nf4;
     case HONE_FP4: return &fp4;
     case HONE_INT4: return &int4;
     case HONE_IQ4NL: return &iq4nl;

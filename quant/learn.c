@@ -15,7 +15,7 @@ typedef struct sums {
 static void add_row(const hone_quantizer_t *q, const float *row, const uint8_t *codes,
                     const uint16_t *scales, sums_t *sums) {
   for (uint64_t k = 0; k < q->K; k++) {
-    double s = (double)hone_quantizer_scale(q, scales[k / q->format.group]),
+    double s = (double)hone_quantizer_scale(q, k / q->format.group, scales[k / q->format.group]),
            h = (double)q->importance[k];
     sums->top[codes[k]] += h * s * (double)row[k];
     sums->bottom[codes[k]] += h * s * s;
@@ -42,7 +42,8 @@ bool hone_quantizer_learn(hone_quantizer_t *quantizer, const float *rows, int64_
     for (int64_t n = 0; n < count; n++) {
       const float *row = rows + (uint64_t)n * q->Kp;
       // A row whose scale overflows is reported when it is packed; here it teaches nothing.
-      if (hone_quantizer_row(q, row, codes, scales)) add_row(q, row, codes, scales, &sums);
+      if (hone_quantizer_row(q, (uint64_t)n, row, codes, scales))
+        add_row(q, row, codes, scales, &sums);
     }
     double level[HONE_GRID_LEVELS];
     int8_t next[HONE_GRID_LEVELS];

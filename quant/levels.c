@@ -131,13 +131,13 @@ HONE_HOT static float search(const hone_levels_t *g, const float *x, const float
 }
 
 // Of the stored scales [low, high] the one with the least error.
-HONE_HOT static uint16_t search_steps(const hone_quantizer_t *q, const float *x, const float *h,
-                                      int n, int low, int high) {
+HONE_HOT static uint16_t search_steps(const hone_quantizer_t *q, uint64_t group, const float *x,
+                                      const float *h, int n, int low, int high) {
   const ladder_t ladder = ladder_of(&q->levels);
   float best = -INFINITY;
   int found = low;
   for (int code = low; code <= high; code++) {
-    float scale = hone_quantizer_scale(q, (uint16_t)code);
+    float scale = hone_quantizer_scale(q, group, (uint16_t)code);
     if (scale == 0 || !isfinite(1.0f / scale)) continue;
     fit_t fit = correlate(&ladder, x, h, n, 1.0f / scale);
     float better = 2.0f * scale * fit.A - scale * scale * fit.B;
@@ -168,28 +168,30 @@ static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scal
 }
 
 // The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit,
-// the one below or above. 0 where there is none.
-static uint16_t stored_scale(const hone_quantizer_t *q, float scale, int above) {
+// the one below or above. -1 where there is none.
+static int stored_scale(const hone_quantizer_t *q, uint64_t group, float scale, int above) {
   int exponent;
   bool overflow = false;
   switch (hone_format_info(q->format.storage)->scale) {
     case HONE_SCALE_E8M0:
-      if (above || frexpf(scale, &exponent) != 0.5f) return 0;
-      return exponent + 126 >= 1 && exponent + 126 <= 254 ? (uint16_t)(exponent + 126) : 0;
+      if (above || frexpf(scale, &exponent) != 0.5f) return -1;
+      return exponent + 126 >= 1 && exponent + 126 <= 254 ? exponent + 126 : -1;
     case HONE_SCALE_E4M3:
-      if (!(q->factor > 0)) return 0;
+      if (!(q->factor > 0)) return -1;
       exponent = floor_e4m3(scale / q->factor) + above;
-      return exponent <= 0x7e ? (uint16_t)exponent : 0;
+      return exponent <= 0x7e ? exponent : -1;
+    case HONE_SCALE_DQ8: return above ? -1 : hone_quantizer_nested_code(q, group, scale);
     default:
-      if (above) return 0;
+      if (above) return -1;
       exponent = hone_f16_from_f32(scale, &overflow);
-      return overflow ? 0 : (uint16_t)exponent;
+      return overflow ? -1 : exponent;
   }
 }
 
 // Whether the group is on the grid, its largest value at any level; levels of its sign first, and
 // from the outermost on.
-static bool find_on_grid(const hone_quantizer_t *q, const float *x, int n, uint16_t *out_scale) {
+static bool find_on_grid(const hone_quantizer_t *q, uint64_t group, const float *x, int n,
+                         uint16_t *out_scale) {
   const hone_levels_t *g = &q->levels;
   bool rounds = hone_format_info(q->format.storage)->scale == HONE_SCALE_F16;
   float tolerance = rounds ? 0x1.02p-11f : 0.0f, peak = 0;
@@ -203,12 +205,12 @@ static bool find_on_grid(const hone_quantizer_t *q, const float *x, int n, uint1
       // Off the grid is off it for any rounding of the scale: most groups leave here.
       if (!is_on_grid(g, x, n, peak / level, level * inverse, 0x1p-20f)) continue;
       for (int above = 0; above < 2; above++) {
-        uint16_t stored = stored_scale(q, peak / level, above);
-        float scale = stored ? hone_quantizer_scale(q, stored) : 0;
+        int stored = stored_scale(q, group, peak / level, above);
+        float scale = stored < 0 ? 0 : hone_quantizer_scale(q, group, (uint16_t)stored);
         if (scale == 0 || !isfinite(1.0f / scale) ||
             !is_on_grid(g, x, n, scale, 1.0f / scale, tolerance))
           continue;
-        *out_scale = stored;
+        *out_scale = (uint16_t)stored;
         return true;
       }
     }
@@ -216,14 +218,14 @@ static bool find_on_grid(const hone_quantizer_t *q, const float *x, int n, uint1
   return false;
 }
 
-bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, int n,
-                     uint16_t *out_scale) {
+bool hone_levels_fit(const hone_quantizer_t *q, uint64_t group, const float *x, const float *h,
+                     int n, uint16_t *out_scale) {
   const hone_levels_t *g = &q->levels;
   float largest = largest_of(x, n);
   float top = fmaxf(fabsf(g->value[0]), fabsf(g->value[g->count - 1]));
   float plain = largest / top;
   *out_scale = 0;
-  if (largest == 0 || find_on_grid(q, x, n, out_scale)) return true;
+  if (largest == 0 || find_on_grid(q, group, x, n, out_scale)) return true;
   const hone_format_info_t *info = hone_format_info(q->format.storage);
   if (info->scale == HONE_SCALE_E8M0) {
     int exponent = 0;
@@ -231,20 +233,38 @@ bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h, 
     int floor_rule = exponent - 1 - 2;  // OCP: floor(log2(largest)) - 2
     int code = floor_rule + 127;
     int low = code - 1 < 0 ? 0 : code - 1, high = code + 2 > 254 ? 254 : code + 2;
-    *out_scale = search_steps(q, x, h, n, low, high < low ? low : high);
+    *out_scale = search_steps(q, group, x, h, n, low, high < low ? low : high);
     return true;
   }
   if (info->scale == HONE_SCALE_E4M3) {
     float wanted = q->factor > 0 ? plain / q->factor : 0;
     int code = floor_e4m3(wanted);
     int low = code - 7 < 1 ? 1 : code - 7, high = code + 5 > 0x7e ? 0x7e : code + 5;
-    *out_scale = search_steps(q, x, h, n, low, high);
+    *out_scale = search_steps(q, group, x, h, n, low, high);
     return true;
   }
   if (!isfinite(1.0f / plain)) return true;  // too small for any scale: zeros
+  if (info->scale == HONE_SCALE_DQ8) {
+    int code = hone_quantizer_nested_code(q, group, search(g, x, h, n, plain));
+    int low = code < 2 ? 0 : code - 2, high = code > 253 ? 255 : code + 2;
+    *out_scale = search_steps(q, group, x, h, n, low, high);
+    return true;
+  }
   bool overflow = false;
   *out_scale = hone_f16_from_f32(search(g, x, h, n, plain), &overflow);
   return !overflow;
+}
+
+void hone_levels_free(const hone_levels_t *g, const float *x, const float *h, int n,
+                      float *out_scale, float *out_weight) {
+  float top = fmaxf(fabsf(g->value[0]), fabsf(g->value[g->count - 1]));
+  float plain = largest_of(x, n) / top;
+  *out_scale = *out_weight = 0;
+  if (!isfinite(1.0f / plain)) return;
+  const ladder_t ladder = ladder_of(g);
+  *out_scale = search(g, x, h, n, plain);
+  if (*out_scale != 0 && isfinite(1.0f / *out_scale))
+    *out_weight = correlate(&ladder, x, h, n, 1.0f / *out_scale).B;
 }
 
 HONE_HOT void hone_levels_codes(const hone_levels_t *levels, const float *x, int n, float scale,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant/nested.h"
 #include "quant/quantizer_internal.h"
 #include "quant/real.h"
 
@@ -45,6 +46,7 @@ void hone_quantizer_init(hone_quantizer_t *q, hone_format_t format, uint64_t K,
                           .Kp = hone_padded(K),
                           .planes = info->planes,
                           .scale_count = (uint32_t)hone_packed_scale_count(format, K),
+                          .group_count = (uint32_t)hone_packed_group_count(format, K),
                           .importance = importance};
   const hone_grid_t *grid = hone_grid_get(format.storage);
   static const float signs[] = {-1, 1}, three[] = {-1, 0, 1};
@@ -66,6 +68,11 @@ void hone_quantizer_set_levels(hone_quantizer_t *q, const int8_t levels[HONE_GRI
   sort_levels(values, HONE_GRID_LEVELS, &q->levels);
 }
 
+void hone_quantizer_set_second(hone_quantizer_t *q, const float *second, float offset) {
+  q->second = second;
+  q->offset = offset;
+}
+
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out) {
   uint64_t Kp = hone_padded(K);
   double sum = 0;
@@ -76,44 +83,63 @@ void hone_importance_fill(const float *mean_squares, uint64_t K, float *out) {
     out[k] = k >= K ? 0.0f : is_usable ? mean_squares[k] + damping : 1.0f;
 }
 
-float hone_quantizer_scale(const hone_quantizer_t *q, uint16_t stored) {
+float hone_quantizer_scale(const hone_quantizer_t *q, uint64_t group, uint16_t stored) {
   switch (hone_format_info(q->format.storage)->scale) {
     case HONE_SCALE_E8M0: return stored == 0 ? 0.0f : hone_f32_from_e8m0((uint8_t)stored);
     case HONE_SCALE_E4M3: return hone_f32_from_e4m3((uint8_t)stored) * q->factor;
+    case HONE_SCALE_DQ8:
+      return hone_nested_level((uint8_t)stored) * q->second[group / HONE_SCALE_BLOCK] + q->offset;
     default: return hone_f32_from_f16(stored);
   }
 }
 
-static bool quantize_group(const hone_quantizer_t *q, const float *x, const float *h, int n,
-                           uint8_t *codes, uint16_t *scales) {
+uint8_t hone_quantizer_nested_code(const hone_quantizer_t *q, uint64_t group, float wanted) {
+  float second = q->second[group / HONE_SCALE_BLOCK];
+  return hone_nested_nearest(second > 0 ? (wanted - q->offset) / second : 0.0f);
+}
+
+static bool quantize_group(const hone_quantizer_t *q, uint64_t group, const float *x,
+                           const float *h, int n, uint8_t *codes, uint16_t *scales) {
   float real[HONE_QUANT_PLANES];
   bool fits = true;
   if (q->planes > 1) {
     fits = hone_planes_fit((int)q->planes, x, h, n, scales);
-    for (uint32_t p = 0; p < q->planes; p++) real[p] = hone_quantizer_scale(q, scales[p]);
+    for (uint32_t p = 0; p < q->planes; p++) real[p] = hone_quantizer_scale(q, group, scales[p]);
     hone_planes_codes((int)q->planes, real, x, n, codes);
   } else if (q->levels.count > 0) {
-    fits = hone_levels_fit(q, x, h, n, scales);
-    hone_levels_codes(&q->levels, x, n, hone_quantizer_scale(q, *scales), codes);
+    fits = hone_levels_fit(q, group, x, h, n, scales);
+    hone_levels_codes(&q->levels, x, n, hone_quantizer_scale(q, group, *scales), codes);
   } else {
     bool is_q8 = q->format.storage == HONE_Q8;
     fits = hone_integers_fit(q, x, h, n, scales);
-    hone_integers_codes(is_q8 ? 127 : 31, x, n, hone_quantizer_scale(q, *scales), codes,
+    hone_integers_codes(is_q8 ? 127 : 31, x, n, hone_quantizer_scale(q, group, *scales), codes,
                         is_q8 ? 0 : 32);
   }
   return fits;
 }
 
-bool hone_quantizer_row(const hone_quantizer_t *q, const float *row, uint8_t *codes,
+static int width_of(const hone_quantizer_t *q, uint64_t first) {
+  return (int)(q->Kp - first < q->format.group ? q->Kp - first : q->format.group);
+}
+
+bool hone_quantizer_row(const hone_quantizer_t *q, uint64_t n, const float *row, uint8_t *codes,
                         uint16_t *scales) {
   for (uint32_t s = 0; s < q->scale_count; s++) {
     uint64_t first = (uint64_t)s * q->format.group;
-    int n = (int)(q->Kp - first < q->format.group ? q->Kp - first : q->format.group);
-    if (!quantize_group(q, row + first, q->importance + first, n, codes + first,
-                        scales + (size_t)s * q->planes))
+    if (!quantize_group(q, hone_quantizer_group(q, n, s), row + first, q->importance + first,
+                        width_of(q, first), codes + first, scales + (size_t)s * q->planes))
       return false;
   }
   return true;
+}
+
+void hone_quantizer_free_scales(const hone_quantizer_t *q, const float *row, float *scales,
+                                float *weights) {
+  for (uint32_t s = 0; s < q->group_count; s++) {
+    uint64_t first = (uint64_t)s * q->format.group;
+    hone_levels_free(&q->levels, row + first, q->importance + first, width_of(q, first), &scales[s],
+                     &weights[s]);
+  }
 }
 
 float hone_quantizer_value(const hone_quantizer_t *q, const float *scales, uint8_t code) {
@@ -129,14 +155,14 @@ float hone_quantizer_value(const hone_quantizer_t *q, const float *scales, uint8
   }
 }
 
-void hone_quantizer_decode(const hone_quantizer_t *q, const uint8_t *codes, const uint16_t *scales,
-                           float *out) {
+void hone_quantizer_decode(const hone_quantizer_t *q, uint64_t n, const uint8_t *codes,
+                           const uint16_t *scales, float *out) {
   unsigned count = q->format.storage == HONE_Q8 ? 256 : 64;
   for (uint32_t s = 0; s < q->scale_count; s++) {
     uint64_t first = (uint64_t)s * q->format.group, last = first + q->format.group;
     float real[HONE_QUANT_PLANES], value[256];
     for (uint32_t p = 0; p < q->planes; p++)
-      real[p] = hone_quantizer_scale(q, scales[s * q->planes + p]);
+      real[p] = hone_quantizer_scale(q, hone_quantizer_group(q, n, s), scales[s * q->planes + p]);
     if (q->levels.count > 0) count = HONE_GRID_LEVELS;
     if (q->planes > 1) count = 1u << q->planes;
     if (last > q->K) last = q->K;

@@ -34,8 +34,11 @@ typedef struct hone_quantizer {
   hone_format_t format;
   uint64_t K, Kp;
   uint32_t planes, scale_count;      // scales of a row: scale_count * planes
+  uint32_t group_count;              // of a row, pads left out
   const float *importance;           // (Kp), zero at pads; borrowed
   float factor;                      // of nvfp4's scales: max|w| of the tensor / (448 * 6)
+  const float *second;               // of nf4dq's scales (hone_packed_second_count); borrowed
+  float offset;                      // ... (quant/nested.h)
   int8_t learned[HONE_GRID_LEVELS];  // of nf4x, ascending, in units of 1/127
   hone_levels_t levels;              // count 0 for q8, q6 and planes
 } hone_quantizer_t;
@@ -43,9 +46,11 @@ typedef struct hone_quantizer {
 // `importance` (Kp) is borrowed and must outlive the quantizer; see hone_importance_fill.
 void hone_quantizer_init(hone_quantizer_t *quantizer, hone_format_t format, uint64_t K,
                          const float *importance);
-// Tensor-wide parameters: nvfp4's factor from max|w| of the tensor, nf4x's levels (ascending int8).
+// Tensor-wide parameters: nvfp4's factor from max|w| of the tensor, nf4x's levels (ascending int8),
+// nf4dq's second level of scales (borrowed) and their offset.
 void hone_quantizer_set_factor(hone_quantizer_t *quantizer, float largest);
 void hone_quantizer_set_levels(hone_quantizer_t *quantizer, const int8_t levels[HONE_GRID_LEVELS]);
+void hone_quantizer_set_second(hone_quantizer_t *quantizer, const float *second, float offset);
 
 // Learns nf4x's levels from rows (count, Kp), weighing by importance. False: no memory.
 HONE_MUST_CHECK bool hone_quantizer_learn(hone_quantizer_t *quantizer, const float *rows,
@@ -55,15 +60,26 @@ HONE_MUST_CHECK bool hone_quantizer_learn(hone_quantizer_t *quantizer, const flo
 // of their mean, so that inputs never seen still count a little; pads are zero.
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out);
 
-// row (Kp), pads zero -> one code per weight (Kp) and scale_count * planes scales as stored (bytes
-// in the low half). False: a scale overflows its format.
-HONE_MUST_CHECK bool hone_quantizer_row(const hone_quantizer_t *quantizer, const float *row,
-                                        uint8_t *codes, uint16_t *scales);
-// The weights that codes and scales stand for: out (Kp).
-void hone_quantizer_decode(const hone_quantizer_t *quantizer, const uint8_t *codes,
+// Row number n of the tensor (Kp), pads zero -> one code per weight (Kp) and scale_count * planes
+// scales as stored (bytes in the low half). False: a scale overflows its format.
+HONE_MUST_CHECK bool hone_quantizer_row(const hone_quantizer_t *quantizer, uint64_t n,
+                                        const float *row, uint8_t *codes, uint16_t *scales);
+// The scales (group_count) that the row's groups would have if any f32 could be stored, and how
+// much a squared error of each weighs: sum h level^2. Of formats with one of 16 levels.
+void hone_quantizer_free_scales(const hone_quantizer_t *quantizer, const float *row, float *scales,
+                                float *weights);
+// The weights that codes and scales of row n stand for: out (Kp).
+void hone_quantizer_decode(const hone_quantizer_t *quantizer, uint64_t n, const uint8_t *codes,
                            const uint16_t *scales, float *out);
-// One stored scale as f32, sign and tensor factor included.
-float hone_quantizer_scale(const hone_quantizer_t *quantizer, uint16_t stored);
+// Number of group s of row n, counted through the tensor. Only nf4dq asks where a scale is.
+static inline uint64_t hone_quantizer_group(const hone_quantizer_t *quantizer, uint64_t n,
+                                            uint64_t s) {
+  return n * quantizer->group_count + s;
+}
+// One stored scale as f32, sign and what is tensor-wide included.
+float hone_quantizer_scale(const hone_quantizer_t *quantizer, uint64_t group, uint16_t stored);
+// The byte of nf4dq that stands for the scale nearest to `wanted`.
+uint8_t hone_quantizer_nested_code(const hone_quantizer_t *quantizer, uint64_t group, float wanted);
 // The weight that a code stands for in a group with these scales (planes of them).
 float hone_quantizer_value(const hone_quantizer_t *quantizer, const float *scales, uint8_t code);
 // The nearest code to w in a group whose scales (planes) are given, and the weight it stands for.

@@ -7,8 +7,11 @@
 enum { HONE_QUANT_PLANES = 3, HONE_QUANT_GROUP = 128 };
 
 // Best scale of a group as it will be stored (levels.c, integers.c).
-HONE_MUST_CHECK bool hone_levels_fit(const hone_quantizer_t *q, const float *x, const float *h,
-                                     int n, uint16_t *out_scale);
+HONE_MUST_CHECK bool hone_levels_fit(const hone_quantizer_t *q, uint64_t group, const float *x,
+                                     const float *h, int n, uint16_t *out_scale);
+// The best scale of all f32 and the weight of a squared error in it.
+void hone_levels_free(const hone_levels_t *levels, const float *x, const float *h, int n,
+                      float *out_scale, float *out_weight);
 HONE_MUST_CHECK bool hone_integers_fit(const hone_quantizer_t *q, const float *x, const float *h,
                                        int n, uint16_t *out_scale);
 void hone_levels_codes(const hone_levels_t *levels, const float *x, int n, float scale,

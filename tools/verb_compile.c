@@ -44,8 +44,9 @@ static const hone_option_t options[] = {
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
      .help = "KV cache; default: f32 for f32 weights, else f16"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
-     .help = "choose a format for every tensor so that the whole model has X bits per weight; needs "
-             "--calibrate"},
+     .help =
+         "choose a format for every tensor so that the whole model has X bits per weight; needs "
+         "--calibrate"},
     {HONE_OPTION_INT, "--target-bytes", NULL, "N", FIELD(compile.target_bytes), .low = 1,
      .high = 9e15, .help = "the same for N bytes of packed weights"},
     {HONE_OPTION_STRING, "--formats", NULL, "LIST", FIELD(compile.formats),
@@ -57,7 +58,9 @@ static const hone_option_t options[] = {
      .help = "text file to run the un-quantized model on: quantizers then weigh errors by what "
              "enters each linear"},
     {HONE_OPTION_INT, "--calibration-tokens", NULL, "N", FIELD(compile.calibration_tokens),
-     .low = 256, .high = 1 << 24, .help = "tokens of TEXT to use, spread over it; default: 16384, fewer (at least 2048) for large models"},
+     .low = 256, .high = 1 << 24,
+     .help = "tokens of TEXT to use, spread over it; default: 16384, fewer (at least 2048) for "
+             "large models"},
     {HONE_OPTION_INT, "--calibration-context", NULL, "N", FIELD(compile.calibration_context),
      .low = 16, .high = 1 << 20, .help = "tokens per window of TEXT; default: 512"},
     {HONE_OPTION_INT, "--calibration-memory", NULL, "MIB", FIELD(compile.calibration_memory),
@@ -177,7 +180,8 @@ static void print_allocation(const hone_allocation_t *allocation) {
             hone_format_text(row->format, format), row->weights, row->error,
             row->error * row->sensitivity);
   }
-  fprintf(stderr, "%.4f bits per weight; the losses add up to %.6f nats before calibrated solving\n",
+  fprintf(stderr,
+          "%.4f bits per weight; the losses add up to %.6f nats before calibrated solving\n",
           allocation->bits_per_weight, allocation->kl);
 }
 
@@ -190,8 +194,8 @@ static bool check_target(const hone_compile_options_t *compile, hone_status_t *s
     return hone_fail(status, HONE_INVALID, "%s chooses all formats: leave out %s", name,
                      compile->weights ? "--weights" : "--head");
   if (has_target && !compile->calibrate)
-    return hone_fail(status, HONE_INVALID, "%s measures sensitivities on a text: give --calibrate TEXT",
-                     name);
+    return hone_fail(status, HONE_INVALID,
+                     "%s measures sensitivities on a text: give --calibrate TEXT", name);
   if (!has_target && (compile->formats || compile->probe_tokens))
     return hone_fail(status, HONE_INVALID, "%s needs --target-bpw or --target-bytes",
                      compile->formats ? "--formats" : "--probe-tokens");
@@ -214,12 +218,12 @@ static bool check(const fields_t *fields, hone_status_t *status) {
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
   if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
-  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
-    return hone_fail(status, HONE_INVALID,
-                     "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                     compile->acts    ? "--acts"
-                     : compile->cache ? "--kv"
-                                      : "--rotate");
+    if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
+      return hone_fail(status, HONE_INVALID,
+                       "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
+                       compile->acts    ? "--acts"
+                       : compile->cache ? "--kv"
+                                        : "--rotate");
   if (compile->rotate && compile->acts && !strcmp(compile->acts, "f32"))
     return hone_fail(status, HONE_INVALID,
                      "--rotate with --acts f32: rotation is done on the way to q8 activations; "

@@ -98,7 +98,8 @@ static bool refit(const hone_quantizer_t *q, const uint8_t *codes, const uint16_
   for (uint64_t k = first; k < first + HONE_BLOCK_LIMIT; k++) {
     if (codes[k] == 1) continue;  // a zero
     double h = (double)q->importance[k];
-    weighted += h * (double)hone_quantizer_scale(q, scales[k / q->format.group]);
+    weighted +=
+        h * (double)hone_quantizer_scale(q, k / q->format.group, scales[k / q->format.group]);
     total += h;
   }
   *out_scale = hone_f16_from_f32(total > 0 ? (float)(weighted / total) : 0.0f, &overflow);

@@ -1,8 +1,8 @@
 // --emit checkpoint: a Hugging Face folder under the checkpoint's own tensor names. Floats are
-// plain tensors; nf4 and fp4 are as bitsandbytes 0.40 and later saves them, unnested: blocks run
-// over the flattened (N, K), first code in the high nibble, and our scales (which may be negative:
-// readers only multiply) are their absmax. The folder is made beside DIR and renamed when it is
-// complete.
+// plain tensors; nf4, fp4 and nf4dq (as nested nf4) are as bitsandbytes 0.40 and later saves them:
+// blocks run over the flattened (N, K), first code in the high nibble, and our scales (which may be
+// negative: readers only multiply) are their absmax. The folder is made beside DIR and renamed when
+// it is complete.
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -14,10 +14,12 @@
 #include "base/json.h"
 #include "codegen/export/export_internal.h"
 #include "codegen/export/safetensors.h"
+#include "quant/nested.h"
 
 typedef struct entry {  // what becomes of one tensor
   const hone_export_tensor_t *tensor;
   const hone_safetensors_item_t *weight, *absmax, *map, *state;  // the last three: quantized
+  const hone_safetensors_item_t *second, *second_map;            // nested scales
   hone_buffer_t state_text;
 } entry_t;
 
@@ -32,7 +34,12 @@ typedef struct checkpoint {
 
 // ---- what can be written
 
-static bool is_bnb(hone_storage_t storage) { return storage == HONE_NF4 || storage == HONE_FP4; }
+static bool is_nested(hone_storage_t storage) { return storage == HONE_NF4DQ; }
+
+// What bitsandbytes calls the format, NULL where it has none.
+static const char *bnb_name(hone_storage_t storage) {
+  return storage == HONE_NF4 || is_nested(storage) ? "nf4" : storage == HONE_FP4 ? "fp4" : NULL;
+}
 
 static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *status) {
   char text[24];
@@ -43,21 +50,19 @@ static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *stat
                      "tensor %s: bitsandbytes keeps embedding and head in floats; leave --head "
                      "out, or choose f32, f16 or bf16",
                      tensor->source);
-  if (!is_bnb(format.storage))
+  if (!bnb_name(format.storage))
     return hone_fail(status, HONE_UNSUPPORTED,
                      "tensor %s: a checkpoint folder cannot hold %s, only f32, f16, bf16, and "
-                     "nf4 and fp4 as bitsandbytes has them",
+                     "nf4, nf4dq and fp4 as bitsandbytes has them",
                      tensor->source, hone_format_text(format, text));
   if (tensor->columns % format.group == 0 || tensor->rows == 1) return true;
   bool narrower = tensor->columns % 32 == 0;  // the narrowest group of both
   return hone_fail(status, HONE_UNSUPPORTED,
                    "tensor %s: rows of %lld are no whole number of groups of %u, and the blocks of "
-                   "bitsandbytes run on into the next row; use %s%s",
+                   "bitsandbytes run on into the next row; use %s%s%s",
                    tensor->source, (long long)tensor->columns, format.group,
                    narrower ? "--weights " : "--emit gguf with a format of GGUF",
-                   !narrower                    ? ""
-                   : format.storage == HONE_NF4 ? "nf4:32"
-                                                : "fp4:32");
+                   narrower ? hone_format_info(format.storage)->name : "", narrower ? ":32" : "");
 }
 
 // ---- model.safetensors
@@ -75,11 +80,34 @@ static int64_t blocks_in_row(const hone_export_tensor_t *tensor) {
   return (tensor->columns + tensor->format.group - 1) / tensor->format.group;
 }
 
+enum { OFFSET_BYTES = 17 };  // of a number as write_offset has it, and a brace
+
+// The offset of nested scales is known after the tensor has been read: it has a fixed width.
+static void write_offset(hone_buffer_t *text, float offset) {
+  hone_buffer_format(text, "% 16.9e}", (double)offset);
+}
+
+static void announce_second(checkpoint_t *out, entry_t *entry) {
+  const hone_export_tensor_t *tensor = entry->tensor;
+  hone_arena_t *arena = out->export.arena;
+  int64_t blocks = tensor->rows * blocks_in_row(tensor);
+  hone_safetensors_item_t second = {hone_arena_format(arena, "%s.nested_absmax", tensor->source),
+                                    "F32",
+                                    4,
+                                    1,
+                                    {(blocks + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK}};
+  hone_safetensors_item_t map = {
+      hone_arena_format(arena, "%s.nested_quant_map", tensor->source), "F32", 4, 1, {256}};
+  entry->second = hone_safetensors_add(&out->writer, second);
+  entry->second_map = hone_safetensors_add(&out->writer, map);
+}
+
 static void announce_quantized(checkpoint_t *out, entry_t *entry) {
   const hone_export_tensor_t *tensor = entry->tensor;
   hone_arena_t *arena = out->export.arena;
   hone_json_t json = {.out = &entry->state_text, .compact = true};
-  const char *kind = hone_format_info(tensor->format.storage)->name;
+  const char *kind = bnb_name(tensor->format.storage);
+  bool nested = is_nested(tensor->format.storage);
   hone_json_object_begin(&json, NULL);
   hone_json_string(&json, "quant_type", kind);
   hone_json_i64(&json, "blocksize", tensor->format.group);
@@ -88,14 +116,22 @@ static void announce_quantized(checkpoint_t *out, entry_t *entry) {
   hone_json_i64(&json, NULL, tensor->rows);
   hone_json_i64(&json, NULL, tensor->columns);
   hone_json_array_end(&json);
-  hone_json_object_end(&json);
+  if (nested) {
+    hone_json_i64(&json, "nested_blocksize", HONE_SCALE_BLOCK);
+    hone_json_string(&json, "nested_dtype", "float32");
+    hone_buffer_text(&entry->state_text, ",\"nested_offset\":");
+    write_offset(&entry->state_text, 0);
+    announce_second(out, entry);
+  } else {
+    hone_json_object_end(&json);
+  }
   const char *const names[] = {
       tensor->source, hone_arena_format(arena, "%s.absmax", tensor->source),
       hone_arena_format(arena, "%s.quant_map", tensor->source),
       hone_arena_format(arena, "%s.quant_state.bitsandbytes__%s", tensor->source, kind)};
   hone_safetensors_item_t items[] = {
       {names[0], "U8", 1, 2, {(tensor->rows * tensor->columns + 1) / 2, 1}},
-      {names[1], "F32", 4, 1, {tensor->rows * blocks_in_row(tensor)}},
+      {names[1], nested ? "U8" : "F32", nested ? 1 : 4, 1, {tensor->rows * blocks_in_row(tensor)}},
       {names[2], "F32", 4, 1, {HONE_GRID_LEVELS}},
       {names[3], "U8", 1, 1, {(int64_t)entry->state_text.bytes}}};
   entry->weight = hone_safetensors_add(&out->writer, items[0]);
@@ -142,12 +178,44 @@ static bool write_reals(void *user, const hone_export_rows_t *rows, hone_status_
   return true;
 }
 
+// Second level and offset of nested scales, with the state that holds the offset.
+static bool write_second(const sink_t *sink, const hone_quantizer_t *q, hone_status_t *status) {
+  entry_t *entry = sink->entry;
+  hone_output_t *output = sink->out->writer.output;
+  float map[256];
+  for (int code = 0; code < 256; code++) map[code] = hone_nested_level((uint8_t)code);
+  entry->state_text.bytes -= OFFSET_BYTES;
+  write_offset(&entry->state_text, q->offset);
+  return hone_output_write_at(output, entry->second->offset, q->second,
+                              (size_t)entry->second->shape[0] * sizeof(float), status) &&
+         hone_output_write_at(output, entry->second_map->offset, map, sizeof map, status) &&
+         hone_output_write_at(output, entry->state->offset, entry->state_text.data,
+                              entry->state_text.bytes, status);
+}
+
+// Blocks that begin in row `row`: f32, or the codes of nested ones.
+static bool write_scales(const sink_t *sink, const hone_quantizer_t *q, uint64_t row,
+                         const uint16_t *scales, hone_status_t *status) {
+  uint64_t blocks = q->group_count, width = sink->entry->absmax->width;
+  float *absmax = (float *)(void *)sink->out->row;
+  for (uint64_t b = 0; b < blocks; b++) {
+    if (width == 1)
+      sink->out->row[b] = (uint8_t)scales[b];
+    else
+      absmax[b] = hone_quantizer_scale(q, hone_quantizer_group(q, row, b), scales[b]);
+  }
+  return hone_output_write_at(sink->out->writer.output,
+                              sink->entry->absmax->offset + row * blocks * width, sink->out->row,
+                              blocks * width, status);
+}
+
 static bool write_codes(void *user, const hone_export_rows_t *rows, hone_status_t *status) {
   const sink_t *sink = user;
   const entry_t *entry = sink->entry;
   const hone_quantizer_t *quantizer = &rows->encoder->quantizer;
   hone_output_t *output = sink->out->writer.output;
-  uint64_t blocks = (uint64_t)blocks_in_row(entry->tensor), K = (uint64_t)entry->tensor->columns;
+  uint64_t K = (uint64_t)entry->tensor->columns;
+  if (rows->first == 0 && entry->second && !write_second(sink, quantizer, status)) return false;
   for (int64_t i = 0; i < rows->count; i++) {
     const uint8_t *codes = rows->codes + (uint64_t)i * rows->Kp;
     const uint16_t *scales = rows->scales + (uint64_t)i * quantizer->scale_count;
@@ -155,12 +223,8 @@ static bool write_codes(void *user, const hone_export_rows_t *rows, hone_status_
     for (uint64_t b = 0; b < bytes; b++)
       sink->out->row[b] = (uint8_t)(codes[2 * b] << 4 | (2 * b + 1 < K ? codes[2 * b + 1] : 0));
     if (!hone_output_write_at(output, entry->weight->offset + row * bytes, sink->out->row, bytes,
-                              status))
-      return false;
-    float *absmax = (float *)(void *)sink->out->row;
-    for (uint64_t b = 0; b < blocks; b++) absmax[b] = hone_quantizer_scale(quantizer, scales[b]);
-    if (!hone_output_write_at(output, entry->absmax->offset + row * blocks * sizeof(float), absmax,
-                              blocks * sizeof(float), status))
+                              status) ||
+        !write_scales(sink, quantizer, row, scales, status))
       return false;
   }
   return true;
@@ -226,8 +290,8 @@ static void write_quantization(const checkpoint_t *out, hone_storage_t source, h
   hone_json_string(json, "quant_method", "bitsandbytes");
   hone_json_bool(json, "load_in_4bit", true);
   hone_json_bool(json, "load_in_8bit", false);
-  hone_json_string(json, "bnb_4bit_quant_type", hone_format_info(out->quantized.storage)->name);
-  hone_json_bool(json, "bnb_4bit_use_double_quant", false);
+  hone_json_string(json, "bnb_4bit_quant_type", bnb_name(out->quantized.storage));
+  hone_json_bool(json, "bnb_4bit_use_double_quant", is_nested(out->quantized.storage));
   hone_json_string(json, "bnb_4bit_compute_dtype", torch_name(source));
   hone_json_string(json, "bnb_4bit_quant_storage", "uint8");
   hone_json_array_begin(json, "llm_int8_skip_modules");

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "quant/hadamard.h"
+#include "quant/nested.h"
 
 enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128, COARSE_SWEEPS = 4, FINE_SWEEPS = 1 };
 
@@ -190,6 +191,47 @@ static float native_factor(const hone_rows_t *rows, hone_format_t format) {
   return common;
 }
 
+typedef struct collector {  // of the scales that all groups would have
+  const hone_quantizer_t *quantizer;
+  float *row;  // (Kp)
+  float *scales, *weights;
+  uint64_t count;
+} collector_t;
+
+static void visit_scales(void *user, const float *row, int64_t K) {
+  collector_t *to = user;
+  memcpy(to->row, row, (size_t)K * sizeof *row);
+  hone_quantizer_free_scales(to->quantizer, to->row, to->scales + to->count,
+                             to->weights + to->count);
+  to->count += to->quantizer->group_count;
+}
+
+// Second level and offset of nf4dq, from the scales that fit the groups best. A calibrated tensor's
+// are those of its weights before they are corrected.
+static bool fit_second(const hone_rows_t *rows, hone_encoder_t *encoder, hone_status_t *status) {
+  hone_quantizer_t *q = &encoder->quantizer;
+  uint64_t N = (uint64_t)rows->N, groups = N * q->group_count;
+  collector_t to = {.quantizer = q,
+                    .row = aligned_alloc(64, q->Kp * sizeof(float)),
+                    .scales = malloc(groups * sizeof(float)),
+                    .weights = malloc(groups * sizeof(float))};
+  float offset = 0;
+  encoder->second = calloc(hone_packed_second_count(q->format, N, q->K), sizeof(float));
+  bool ok = to.row && to.scales && to.weights && encoder->second;
+  if (ok) {
+    memset(to.row, 0, q->Kp * sizeof(float));
+    ok = scan(rows, visit_scales, &to, status);
+  } else {
+    hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory for its scales", rows->recipe->name);
+  }
+  if (ok) hone_nested_fit(to.scales, to.weights, groups, encoder->second, &offset);
+  hone_quantizer_set_second(q, encoder->second, offset);
+  free(to.row);
+  free(to.scales);
+  free(to.weights);
+  return ok;
+}
+
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                           hone_status_t *status) {
@@ -200,8 +242,11 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
   hone_importance_fill(NULL, K, encoder.importance);
   hone_quantizer_init(&encoder.quantizer, format, K, encoder.importance);
-  bool ok = !solver || hone_stored_open(solver->store, rows->recipe, &encoder.quantizer,
-                                        &encoder.stored, status);
+  // The second level of nf4dq belongs to the whole tensor: it is found anew rather than kept.
+  bool is_nested = hone_format_info(format.storage)->scale == HONE_SCALE_DQ8;
+  bool ok =
+      !solver || is_nested ||
+      hone_stored_open(solver->store, rows->recipe, &encoder.quantizer, &encoder.stored, status);
   bool is_kept = ok && hone_stored_is_kept(encoder.stored);
   if (is_kept) ok = follow_kept(rows, solver, &encoder, status);
   if (ok && !is_kept && solver) ok = calibrate(rows, solver, &encoder, status);
@@ -213,6 +258,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
   }
   if (ok && !is_kept && hone_format_info(format.storage)->grid == HONE_GRID_LEARNED)
     ok = learn_levels(rows, &encoder.quantizer, status);
+  if (ok && !is_kept && hone_format_info(format.storage)->scale == HONE_SCALE_DQ8)
+    ok = fit_second(rows, &encoder, status);
   if (!ok) {
     hone_encoder_deinit(&encoder);
     return false;
@@ -223,14 +270,15 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
 
 void hone_encoder_deinit(hone_encoder_t *encoder) {
   free(encoder->importance);
+  free(encoder->second);
   hone_curvature_deinit(&encoder->curvature);
   hone_stored_close(encoder->stored);
   *encoder = (hone_encoder_t){0};
 }
 
-static void measure(const hone_quantizer_t *q, const float *row, const uint8_t *codes,
+static void measure(const hone_quantizer_t *q, uint64_t n, const float *row, const uint8_t *codes,
                     const uint16_t *scales, float *decoded, hone_quant_error_t *error) {
-  hone_quantizer_decode(q, codes, scales, decoded);
+  hone_quantizer_decode(q, n, codes, scales, decoded);
   double signal = 0, noise = 0;
   for (uint64_t k = 0; k < q->K; k++) {
     double miss = (double)row[k] - (double)decoded[k];
@@ -248,15 +296,15 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
   const hone_quantizer_t *q = &encoder->quantizer;
   int64_t left = encoder->rows->N - first, real = left < 0 ? 0 : left < count ? left : count;
   if (!encoder->curvature.cross || real == 0)
-    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, values, count, codes, scales,
-                               &error->output);
+    return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, values, count, codes,
+                               scales, &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);
   if (!corrected) return -2;
   memset(corrected + (uint64_t)real * q->Kp, 0, (uint64_t)(count - real) * q->Kp * sizeof(float));
   int64_t bad = -2;
   if (hone_curvature_apply(&encoder->curvature, q->Kp, first, values, real, corrected))
-    bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, corrected, count, codes,
-                              scales, &error->output);
+    bad = hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, corrected, count,
+                              codes, scales, &error->output);
   free(corrected);
   return bad;
 }
@@ -281,7 +329,7 @@ static int64_t kept_rows(const hone_encoder_t *encoder, int64_t first, int64_t c
     uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
     uint16_t *row_scales = scales + (size_t)i * per_row;
     hone_stored_read(encoder->stored, q, first + i, row_codes, row_scales);
-    hone_quantizer_decode(q, row_codes, row_scales, decoded);
+    hone_quantizer_decode(q, (uint64_t)(first + i), row_codes, row_scales, decoded);
     tell(encoder, first + i, decoded);
   }
   free(decoded);
@@ -300,11 +348,12 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, float *v
   if (encoder->rotate) hone_hadamard_columns(values, (uint64_t)count, q->Kp);
   if (is_calibrated && bad == -1) bad = solve(encoder, first, values, count, codes, scales, error);
   for (int64_t i = 0; i < count && bad == -1; i++) {
+    uint64_t n = (uint64_t)(first + i);
     const float *row = values + (uint64_t)i * q->Kp;
     uint8_t *row_codes = codes + (uint64_t)i * q->Kp;
     uint16_t *row_scales = scales + (size_t)i * per_row;
-    if (!is_calibrated && !hone_quantizer_row(q, row, row_codes, row_scales)) bad = i;
-    if (bad == -1) measure(q, row, row_codes, row_scales, decoded, error);
+    if (!is_calibrated && !hone_quantizer_row(q, n, row, row_codes, row_scales)) bad = i;
+    if (bad == -1) measure(q, n, row, row_codes, row_scales, decoded, error);
     if (bad == -1 && is_calibrated) tell(encoder, first + i, decoded);
   }
   free(decoded);
@@ -318,9 +367,13 @@ bool hone_encoder_finish(const hone_encoder_t *encoder, hone_quant_error_t *erro
   return hone_stored_finish(encoder->stored, &encoder->quantizer, error, status);
 }
 
-void hone_encoder_parameters(const hone_encoder_t *encoder,
-                             uint8_t out[HONE_PACKED_PARAMETER_BYTES]) {
-  memset(out, 0, HONE_PACKED_PARAMETER_BYTES);
-  memcpy(out + HONE_PACKED_FACTOR, &encoder->quantizer.factor, sizeof(float));
-  memcpy(out + HONE_PACKED_LEVELS, encoder->quantizer.learned, HONE_GRID_LEVELS);
+void hone_encoder_parameters(const hone_encoder_t *encoder, uint64_t N, uint8_t *out) {
+  const hone_quantizer_t *q = &encoder->quantizer;
+  uint64_t second = hone_packed_second_count(q->format, N, q->K);
+  memset(out, 0, hone_packed_parameter_bytes(q->format, N, q->K));
+  memcpy(out + HONE_PACKED_FACTOR, &q->factor, sizeof(float));
+  memcpy(out + HONE_PACKED_LEVELS, q->learned, HONE_GRID_LEVELS);
+  if (second == 0) return;
+  memcpy(out + HONE_PACKED_OFFSET, &q->offset, sizeof(float));
+  memcpy(out + HONE_PACKED_SECOND, q->second, second * sizeof(float));
 }

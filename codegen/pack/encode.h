@@ -9,6 +9,7 @@
 typedef struct hone_encoder {
   hone_quantizer_t quantizer;
   float *importance;           // (Kp)
+  float *second;               // of nf4dq's scales
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
   int sweeps;
   bool rotate;              // rows, and all of the above, are multiplied by hadamard.h's R
@@ -29,7 +30,7 @@ typedef struct hone_solver {
 HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, const char *writer,
                                       hone_solver_t *out_solver, hone_status_t *status);
 
-// Reads the tensor once more where the format asks for it (nvfp4, nf4x), unless the sources are in
+// Reads the tensor once more where the format asks for it (nvfp4, nf4dq), unless the sources are in
 // that format already and agree on what is to be known; asks the solver's statistics (NULL: none)
 // for what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
@@ -48,8 +49,7 @@ HONE_MUST_CHECK bool hone_encoder_finish(const hone_encoder_t *encoder, hone_qua
 HONE_MUST_CHECK int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first,
                                           float *values, int64_t count, uint8_t *codes,
                                           uint16_t *scales, hone_quant_error_t *error);
-// The 64 bytes of parameters (base/packed.h).
-void hone_encoder_parameters(const hone_encoder_t *encoder,
-                             uint8_t out[HONE_PACKED_PARAMETER_BYTES]);
+// The parameters (base/packed.h): hone_packed_parameter_bytes of a tensor of N rows.
+void hone_encoder_parameters(const hone_encoder_t *encoder, uint64_t N, uint8_t *out);
 
 #endif

@@ -257,10 +257,14 @@ static bool finish_tensor(packer_t *packer, size_t index, hone_status_t *status)
   bool ok = true;
   if (packer->scales.bytes) {
     hone_buffer_align(&packer->scales, 64);
-    if (hone_packed_parameter_bytes(item->format)) {
-      uint8_t parameters[HONE_PACKED_PARAMETER_BYTES];
-      hone_encoder_parameters(&tensor->encoder, parameters);
-      hone_buffer_add(&packer->scales, parameters, sizeof parameters);
+    uint64_t N = (uint64_t)tensor->rows.N, K = (uint64_t)tensor->rows.K;
+    size_t parameter_bytes = hone_packed_parameter_bytes(item->format, N, K);
+    if (parameter_bytes) {
+      uint8_t *parameters = malloc(parameter_bytes);
+      if (!parameters) return fail_memory(N, K, status);
+      hone_encoder_parameters(&tensor->encoder, N, parameters);
+      hone_buffer_add(&packer->scales, parameters, parameter_bytes);
+      free(parameters);
     }
     size_t bytes = packer->scales.bytes;
     hone_hasher_add(packer->hasher, packer->scales.data, bytes);

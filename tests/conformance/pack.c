@@ -80,7 +80,8 @@ static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t c
                        double *out_rounded) {
   double sign = code & 8 ? -1 : 1, level = 0, units = 1;
   switch (storage) {
-    case HONE_NF4: level = nf4[code], units = 127; break;
+    case HONE_NF4:
+    case HONE_NF4DQ: level = nf4[code], units = 127; break;
     case HONE_FP4: level = sign * fp4[code & 7] / 12, units = 120; break;
     case HONE_MXFP4:
     case HONE_NVFP4: level = sign * e2m1[code & 7], units = 2; break;
@@ -101,9 +102,21 @@ static void put_bits(uint8_t *block, uint32_t bits, uint32_t j, uint32_t value) 
   if (bits == 2) block[j % 16] |= (uint8_t)(value << (2 * (j / 16)));
 }
 
-// A random scale at its place; returns what it stands for. `size` is about its largest value.
+// bitsandbytes' signed dynamic map: seven decades, 2^i midpoints of 0.1 to 1 in the i-th of them.
+static double dynamic_level(uint8_t code) {
+  int place = abs(code - 127), i = 0;
+  if (place == 0) return 0;
+  if (place == 128) return 1;
+  while (2 << i <= place) i++;
+  double middle = 0.1 + 0.9 * (place - (1 << i) + 0.5) / (1 << i);
+  return (code < 127 ? -middle : middle) * pow(10, i - 6);
+}
+
+// A random scale at its place; returns what it stands for. `size` is about its largest value,
+// `second` what the scales of a dq8 block are multiplied with before `factor` is added.
 static double put_scale(region_t *region, const hone_format_info_t *info, uint64_t offset,
-                        uint64_t element, double size, double factor, uint64_t *random) {
+                        uint64_t element, double size, double factor, double second,
+                        uint64_t *random) {
   double real = (double)(random_real(random) + 1.1f) * size / 2;
   if (info->scale == HONE_SCALE_F16) {
     uint16_t half = float_to_half((float)real);
@@ -112,7 +125,10 @@ static double put_scale(region_t *region, const hone_format_info_t *info, uint64
   }
   uint8_t byte;
   double value;
-  if (info->scale == HONE_SCALE_E8M0) {
+  if (info->scale == HONE_SCALE_DQ8) {
+    byte = (uint8_t)random_bits(random);
+    value = dynamic_level(byte) * second + factor;
+  } else if (info->scale == HONE_SCALE_E8M0) {
     byte = (uint8_t)(120 + random_bits(random) % 9);  // 0: a scale of zero, in one group of 16
     if (random_bits(random) % 16 == 0) byte = 0;
     value = byte ? ldexp(1, byte - 127) : 0;
@@ -181,6 +197,13 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
     put(&packed->region, parameters + 16, learned, 16);
   }
   if (info->scale == HONE_SCALE_E4M3) put(&packed->region, parameters, &factor, 4);
+  uint64_t row_groups = (K + format.group - 1) / format.group;
+  float *second = (float *)(void *)(packed->region.data + parameters + 64);
+  if (info->scale == HONE_SCALE_DQ8) {
+    put(&packed->region, parameters, &factor, 4);
+    for (uint64_t i = 0; i <= ((uint64_t)N * row_groups - 1) / 256; i++)
+      second[i] = random_real(random) + 1.1f;
+  }
   double size = info->grid == HONE_GRID_LINEAR ? ldexp(1, 1 - (int)info->code_bits)
                 : format.storage == HONE_INT4  ? 0.125
                 : format.storage == HONE_IQ4NL ? 1.0 / 127
@@ -193,7 +216,11 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
     for (uint32_t k = 0; k < Kp; k++) {
       for (uint64_t p = 0; p < P && k % format.group == 0; p++) {
         uint64_t element = ((t * S + k / format.group) * P + p) * 4 + r;
-        scale[p] = put_scale(&packed->region, info, scales, element, size, (double)factor, random);
+        double block = info->scale == HONE_SCALE_DQ8
+                           ? (double)second[(n * row_groups + k / format.group) / 256]
+                           : 0;
+        scale[p] =
+            put_scale(&packed->region, info, scales, element, size, (double)factor, block, random);
       }
       to.block = packed->region.data + ((t * G + k / 64) * 4 + r) * row_bytes;
       put_code(&to, k, k >= K, scale, random);

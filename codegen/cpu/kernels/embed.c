@@ -2,14 +2,14 @@
 #include "codegen/cpu/kernels/weight.h"
 
 typedef struct place {  // of a token's row
-  ir_value_t codes, scales, out;
+  ir_value_t number, codes, scales, out;
 } place_t;
 
 static place_t find_row(kernel_t *k, const weight_t *w, ir_value_t id, ir_value_t out) {
   ir_builder_t *b = k->b;
-  place_t place = {.out = out};
   ir_value_t rows = ir_i64(b, HONE_TILE_ROWS);
   ir_value_t n = ir_cast(b, extui, k->i64, id);
+  place_t place = {.number = n, .out = out};
   ir_value_t tile = ir_op(b, divui, n, rows);
   ir_value_t lane = ir_op(b, remui, n, rows);
   ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes);
@@ -24,9 +24,9 @@ static void copy_group(kernel_t *k, const weight_t *w, const place_t *place, ir_
   ir_builder_t *b = k->b;
   ir_value_t scale[SPLITS_LIMIT];
   if (w->planes > 0) {
-    ir_value_t at = weight_scales_at(k, w, place->scales, group);
+    weight_place_t scales = weight_scales_at(k, w, place->scales, place->number, group);
     for (int i = 0; i < w->parts * w->planes; i++)
-      scale[i] = weight_scale(k, w, at, i / w->planes, i % w->planes);
+      scale[i] = weight_scale(k, w, &scales, i / w->planes, i % w->planes);
   }
   ir_value_t codes = kernel_at(k, place->codes, group, w->group_bytes);
   weight_row_t row = weight_row(k, w, codes, scale);

@@ -31,7 +31,8 @@ typedef struct linear {
 
 // The operands of one group of a tile and a block of tokens.
 typedef struct group {
-  ir_value_t codes, scales;      // the tile's
+  ir_value_t codes;  // the tile's
+  weight_place_t scales;
   ir_value_t row[TOKENS_LIMIT];  // f32: the rows' elements; q8: the rows' codes
   ir_value_t row_scale[TOKENS_LIMIT], row_sum[TOKENS_LIMIT];  // q8: pointers
 } group_t;
@@ -69,7 +70,7 @@ static void accumulate_reals(linear_t *l, const group_t *g, ir_value_t *acc, int
   const weight_t *w = &l->weight;
   int vectors = HONE_GROUP / k->lanes;
   bool by_row = k->lanes < 16 && w->planes > 0;
-  ir_value_t scales = w->planes ? weight_scales(k, w, g->scales) : (ir_value_t){0};
+  ir_value_t scales = w->planes ? weight_scales(k, w, &g->scales) : (ir_value_t){0};
   weight_row_t rows[ROWS];
   for (int r = 0; r < ROWS; r++) {
     rows[r] = open_row(l, g, scales, r);
@@ -196,7 +197,7 @@ static void accumulate_codes(linear_t *l, const group_t *g, ir_value_t *acc, int
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   const weight_t *weight = &l->weight;
-  ir_value_t scales = weight_scales(k, weight, g->scales);
+  ir_value_t scales = weight_scales(k, weight, &g->scales);
   activation_t x[TOKENS_LIMIT];
   for (int t = 0; t < tokens; t++) x[t] = load_activation(l, g, t, scales);
   for (int i = 0; i < ROWS * weight->planes; i++) {
@@ -266,6 +267,8 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   const weight_t *w = &l->weight;
   bool q8 = k->spec->input == HONE_Q8;
   ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes), scales = {0};
+  ir_value_t height = ir_i64(b, ROWS);
+  ir_value_t row = ir_op(b, muli, tile, height);
   if (w->planes) scales = kernel_at(k, w->scales, tile, w->scale_tile_bytes);
   ir_value_t rows[TOKENS_LIMIT], token[TOKENS_LIMIT], acc[ROWS * TOKENS_LIMIT];
   for (int t = 0; t < tokens; t++) {
@@ -283,7 +286,7 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
       group_t g = {0};
       ir_value_t index = kernel_plus(k, first, u);
       g.codes = kernel_at(k, codes, index, w->group_bytes);
-      if (w->planes) g.scales = weight_scales_at(k, w, scales, index);
+      if (w->planes) g.scales = weight_scales_at(k, w, scales, row, index);
       for (int t = 0; t < tokens; t++) {
         g.row[t] = kernel_at(k, rows[t], index, q8 ? HONE_GROUP : HONE_GROUP * 4);
         if (!q8) continue;

@@ -11,6 +11,7 @@ static weight_t layout(const hone_kernel_spec_t *spec) {
                 .tiles = (int64_t)hone_padded(spec->N) / HONE_TILE_ROWS,
                 .width = format.group,
                 .unit = 1.0};
+  w.row_groups = (int64_t)hone_packed_group_count(format, spec->K);
   w.tile_bytes = (int64_t)hone_packed_tile_code_bytes(format, spec->K);
   w.scale_tile_bytes = (int64_t)hone_packed_tile_scale_bytes(format, spec->K);
   w.group_bytes = w.tile_bytes / w.groups;
@@ -68,6 +69,11 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
     ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_FACTOR);
     w.factor = ir_load(b, k->real, at, 0);
   }
+  if (w.info->scale == HONE_SCALE_DQ8) {
+    ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_OFFSET);
+    w.factor = ir_load(b, k->real, at, 0);
+    w.second = ir_advance(b, pointer, parameters + HONE_PACKED_SECOND);
+  }
   ir_value_t levels = ir_advance(b, pointer, parameters + HONE_PACKED_LEVELS);
   if (integer)
     open_integer(k, &w, levels);
@@ -79,17 +85,97 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
 // ---- scales
 static int64_t scale_bytes(const weight_t *w) { return hone_scale_bits(w->info->scale) / 8; }
 
-ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group) {
+weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
+                                ir_value_t group) {
+  ir_builder_t *b = k->b;
+  weight_place_t place = {.row = row};
   if (w->width > HONE_GROUP) {
-    ir_value_t shared = ir_i64(k->b, w->width / HONE_GROUP);
-    group = ir_op(k->b, divui, group, shared);
+    ir_value_t shared = ir_i64(b, w->width / HONE_GROUP);
+    group = ir_op(b, divui, group, shared);
   }
-  return kernel_at(k, tile, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
+  place.at = kernel_at(k, tile, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
+  if (w->info->scale != HONE_SCALE_DQ8) return place;
+  ir_value_t groups = ir_i64(b, w->row_groups), parts = ir_i64(b, w->parts);
+  ir_value_t before = ir_op(b, muli, row, groups);
+  ir_value_t first = ir_op(b, muli, group, parts);
+  place.number = ir_op(b, addi, before, first);
+  return place;
+}
+
+// The second-level scale of the scale that comes `after` the place's first.
+static ir_value_t second_scale(kernel_t *k, const weight_t *w, const weight_place_t *place,
+                               int64_t after) {
+  ir_value_t number = kernel_plus(k, place->number, after);
+  ir_value_t share = ir_i64(k->b, HONE_SCALE_BLOCK);
+  ir_value_t block = ir_op(k->b, divui, number, share);
+  ir_value_t at = kernel_at(k, w->second, block, sizeof(float));
+  return ir_load(k->b, k->real, at, 0);
+}
+
+// Those of all rows and parts, a lane each in the order of the stored scales. Parts of rows with an
+// even number of groups are in the same block.
+static ir_value_t second_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
+  ir_value_t scale[PARTS_LIMIT * HONE_TILE_ROWS];
+  int count = w->parts * HONE_TILE_ROWS;
+  ir_value_t all = ir_real(k->b, ir_vector(k->b, IR_REAL32, count), 0.0);
+  for (int i = 0; i < count; i++) {
+    int part = i / HONE_TILE_ROWS, row = i % HONE_TILE_ROWS;
+    bool is_shared = part > 0 && w->row_groups % w->parts == 0;
+    scale[i] = is_shared ? scale[row] : second_scale(k, w, place, row * w->row_groups + part);
+    all = ir_lane_set(k->b, all, scale[i], i);
+  }
+  return all;
+}
+
+// 8 or 16 levels by index; the index's upper bits are ignored.
+static ir_value_t look_up(kernel_t *k, int count, const float levels[16], ir_value_t index) {
+  ir_type_t reals = ir_vector(k->b, IR_REAL32, count);
+  ir_value_t table = ir_floats(k->b, (size_t)count, levels);
+  const char *name = count == 16 ? "llvm.x86.avx512.permvar.sf.512" : "llvm.x86.avx2.permps";
+  return ir_intrinsic(k->b, name, reals, table, index);
+}
+
+// quant/nested.h: with p = |code - 127| in [2^i, 2^(i + 1)), 10^(i - 6) (0.1 + 0.9 (p - 2^i + 1/2)
+// / 2^i); 2^i is p as a float without its mantissa, and the low bits of its exponent are i - 1.
+static ir_value_t nested_level(kernel_t *k, ir_value_t stored, int count) {
+  ir_builder_t *b = k->b;
+  static const double decade[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10};
+  float start[16], step[16];
+  for (int j = 0; j < 16; j++) {
+    int i = (j + 1) % 8;
+    start[j] = (float)(decade[i] * 0.1);
+    step[j] = i == 7 ? 0.0f : (float)(decade[i] * 0.9 / (1 << i));  // p = 128 is 1
+  }
+  ir_type_t integers = ir_vector(b, IR_I32, count), reals = ir_vector(b, IR_REAL32, count);
+  ir_value_t wide = ir_cast(b, extui, integers, stored);
+  ir_value_t middle = ir_int(b, integers, 127);
+  ir_value_t signed_code = ir_op(b, subi, wide, middle);
+  ir_value_t size = ir_op(b, abs, signed_code);
+  ir_value_t p = ir_cast(b, sitofp, reals, size);
+  ir_value_t bits = ir_cast(b, recast, integers, p);
+  ir_value_t places = ir_int(b, integers, 23);
+  ir_value_t exponent = ir_op(b, shrui, bits, places);
+  ir_value_t power_bits = ir_op(b, shli, exponent, places);
+  ir_value_t power = ir_cast(b, recast, reals, power_bits);
+  ir_value_t past = ir_op(b, subf, p, power);
+  ir_value_t half = ir_real(b, reals, 0.5);
+  ir_value_t middle_past = ir_op(b, addf, past, half);
+  ir_value_t steps = look_up(k, count, step, exponent);
+  ir_value_t starts = look_up(k, count, start, exponent);
+  ir_value_t level = ir_op(b, fma, middle_past, steps, starts);
+  ir_value_t minus = ir_op(b, negf, level);
+  ir_value_t nothing = ir_int(b, integers, 0), zero = ir_real(b, reals, 0.0);
+  ir_value_t is_minus = ir_op(b, slt, signed_code, nothing);
+  ir_value_t is_zero = ir_op(b, eq, signed_code, nothing);
+  level = ir_op(b, select, is_minus, minus, level);
+  return ir_op(b, select, is_zero, zero, level);
 }
 
 // `count` stored scales as f32. E4M3 is decoded as a half with the same bits, which is 2^8 too
 // small, subnormals included; E8M0 is the exponent of an f32, and 0 means zero.
-static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, int count) {
+// Those of dq8 come with their second-level ones.
+static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, ir_value_t second,
+                         int count) {
   ir_builder_t *b = k->b;
   ir_type_t reals = ir_vector(b, IR_REAL32, count);
   if (w->info->scale == HONE_SCALE_F16) return math_half(k, stored);
@@ -99,6 +185,11 @@ static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, int 
     ir_value_t places = ir_int(b, integers, 23);
     ir_value_t bits = ir_op(b, shli, wide, places);
     return ir_cast(b, recast, reals, bits);
+  }
+  if (w->info->scale == HONE_SCALE_DQ8) {
+    ir_value_t level = nested_level(k, stored, count);
+    ir_value_t offset = ir_cast(b, broadcast, reals, w->factor);
+    return ir_op(b, fma, level, second, offset);
   }
   ir_type_t shorts = ir_vector(b, IR_I16, count);
   ir_value_t wide = ir_cast(b, extui, shorts, stored);
@@ -122,15 +213,37 @@ int weight_scales_count(const kernel_t *k, const weight_t *w) {
   return w->planes * (w->parts == 1 ? k->lanes : w->parts * HONE_TILE_ROWS);
 }
 
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at) {
+// Scales that have an offset, with zeros for rows past N.
+static ir_value_t drop_pads(kernel_t *k, const weight_place_t *place, ir_value_t scales,
+                            int count) {
+  ir_builder_t *b = k->b;
+  int32_t lanes[SCALES_LIMIT];
+  for (int i = 0; i < count; i++) lanes[i] = i % HONE_TILE_ROWS;
+  ir_type_t integers = ir_vector(b, IR_I32, count);
+  ir_value_t row = ir_cast(b, trunci, k->i32, place->row);
+  ir_value_t first = ir_cast(b, broadcast, integers, row);
+  ir_value_t after = ir_words(b, (size_t)count, lanes);
+  ir_value_t rows = ir_op(b, addi, first, after);
+  ir_value_t end = ir_int(b, integers, (int64_t)k->spec->N);
+  ir_value_t is_row = ir_op(b, slt, rows, end);
+  ir_value_t nothing = ir_real(b, ir_vector(b, IR_REAL32, count), 0.0);
+  return ir_op(b, select, is_row, scales, nothing);
+}
+
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
   int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
-  ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), at, 0);
+  ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), place->at, 0);
+  ir_value_t second = {0};
+  if (w->second.ptr) second = second_scales(k, w, place);
   if (count > stored) {
     int64_t lanes[SCALES_LIMIT];
     for (int i = 0; i < count; i++) lanes[i] = i / k->lanes * HONE_TILE_ROWS + i % HONE_TILE_ROWS;
     scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
+    if (w->second.ptr) second = ir_shuffle(k->b, second, second, (size_t)count, lanes);
   }
-  return decode(k, w, scales, count);
+  scales = decode(k, w, scales, second, count);
+  bool has_pads = w->second.ptr && hone_padded(k->spec->N) != k->spec->N;
+  return has_pads ? drop_pads(k, place, scales, count) : scales;
 }
 
 ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
@@ -143,10 +256,16 @@ ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales,
   return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
 }
 
-ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane) {
-  ir_value_t place =
-      ir_advance(k->b, at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
-  ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), place, 0);
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
+                        int plane) {
+  ir_value_t at =
+      ir_advance(k->b, place->at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
+  ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), at, 0);
   ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
-  return decode(k, w, spread, k->lanes);
+  ir_value_t second = {0};
+  if (w->second.ptr) {
+    second = second_scale(k, w, place, part);
+    second = ir_cast(k->b, broadcast, k->reals, second);
+  }
+  return decode(k, w, spread, second, k->lanes);
 }

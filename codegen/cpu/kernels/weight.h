@@ -25,7 +25,9 @@ typedef struct weight {
   int parts, planes;     // scales of a row in a group: parts * planes; 0: plain floats
   ir_value_t codes;      // pointer to the first code
   ir_value_t scales;     // pointer to the first scale
-  ir_value_t factor;     // nvfp4: of all scales, f32
+  ir_value_t factor;     // nvfp4: of all scales, f32; nf4dq: their offset
+  ir_value_t second;     // nf4dq: pointer to the second level of the scales
+  int64_t row_groups;    // nf4dq: groups of the format in a row, pads left out
   ir_value_t low, high;  // levels as f32: 16 (on narrow vectors in halves), or 4 over and over
   ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
   // int8 codes come as code + bias, so that they are an unsigned factor; 0: they are signed.
@@ -38,16 +40,24 @@ typedef struct weight {
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 
 // ---- scales
-// Pointer to the scales of a group; `tile` points at those of its tile.
-ir_value_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
+typedef struct weight_place {  // of the scales of a group
+  ir_value_t at;               // pointer
+  ir_value_t row;              // the first one
+  ir_value_t number;           // nf4dq: of the first of them, for the first row, in the tensor
+} weight_place_t;
+// `tile` points at the scales of the tile (or of one row in it), `row` is its first row (or that
+// one).
+weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
+                                ir_value_t group);
 // The scales of a group for all rows of a tile, so many f32, in weight_scale_lanes' order.
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, ir_value_t at);
+ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place);
 int weight_scales_count(const kernel_t *k, const weight_t *w);
 // A vector with the scale of part[i] in lane i.
 ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
                               int plane, int row);
-// One scale, of lane 0 at `at`, as a splat.
-ir_value_t weight_scale(kernel_t *k, const weight_t *w, ir_value_t at, int part, int plane);
+// One scale, of lane 0 at `place`, as a splat.
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
+                        int plane);
 
 // ---- f32 (weight_real.c)
 typedef struct weight_row {                        // a row of a group

@@ -69,9 +69,19 @@ static void test_bits(void **state) {
   static const struct {
     const char *text;
     double bits;
-  } rows[] = {{"f32", 32},        {"bf16", 16},    {"q8", 8.25},    {"q6", 6.25},
-              {"nf4", 4.25},      {"nf4:32", 4.5}, {"mxfp4", 4.25}, {"nvfp4", 4.5},
-              {"ternary", 2.125}, {"b1", 1.125},   {"bcq2", 2.25},  {"bcq3", 3.375}};
+  } rows[] = {{"f32", 32},
+              {"bf16", 16},
+              {"q8", 8.25},
+              {"q6", 6.25},
+              {"nf4", 4.25},
+              {"nf4:32", 4.5},
+              {"mxfp4", 4.25},
+              {"nvfp4", 4.5},
+              {"ternary", 2.125},
+              {"b1", 1.125},
+              {"bcq2", 2.25},
+              {"bcq3", 3.375},
+              {"nf4dq", 4.125 + 32.0 / 64 / 256}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     hone_status_t status = {0};
     hone_format_t format;
@@ -85,6 +95,9 @@ static void test_bits(void **state) {
                    64 * 4 + 4 * 8 + 32);
   assert_int_equal(hone_format_tensor_bits((hone_format_t){HONE_NF4X, 64}, 1, 64),
                    64 * 4 + 16 + 128);
+  // 300 scales are two blocks of 256; the offset is the tensor's.
+  assert_int_equal(hone_format_tensor_bits((hone_format_t){HONE_NF4DQ, 64}, 100, 172),
+                   100 * (172 * 4 + 3 * 8) + 2 * 32 + 32);
 }
 
 int main(void) {

@@ -10,6 +10,7 @@
 #include "frontend/checkpoint.h"
 #include "frontend/import.h"
 #include "frontend/tokenizer.h"
+#include "quant/nested.h"
 #include "quant/quantizer.h"
 #include "quant/real.h"
 #include "tests/unit/codegen/test.h"
@@ -163,6 +164,21 @@ static inline bool compile(fixture_t *f, const char *emit, const char *output,
   return ok;
 }
 
+// Second level of nf4dq's scales; rows (N, K).
+static inline void set_second(fixture_t *f, hone_quantizer_t *q, const float *rows, uint64_t N) {
+  uint64_t count = N * q->group_count;
+  float *scales = HONE_NEW_ARRAY(f->arena, float, count), row[512], offset;
+  float *weights = HONE_NEW_ARRAY(f->arena, float, count);
+  float *second = HONE_NEW_ARRAY(f->arena, float, hone_packed_second_count(q->format, N, q->K));
+  for (uint64_t n = 0; n < N; n++) {
+    memset(row, 0, sizeof row);
+    memcpy(row, rows + n * q->K, q->K * sizeof *row);
+    hone_quantizer_free_scales(q, row, scales + n * q->group_count, weights + n * q->group_count);
+  }
+  hone_nested_fit(scales, weights, count, second, &offset);
+  hone_quantizer_set_second(q, second, offset);
+}
+
 // What the quantizer makes of a source: (N, K) as a reader of codes and scales must see it.
 static inline float *expected(fixture_t *f, const source_t *source, hone_format_t format) {
   uint64_t N = (uint64_t)source->N, K = (uint64_t)(source->K ? source->K : 1);
@@ -180,11 +196,12 @@ static inline float *expected(fixture_t *f, const source_t *source, hone_format_
   hone_quantizer_t quantizer;
   hone_importance_fill(NULL, K, importance);
   hone_quantizer_init(&quantizer, format, K, importance);
+  if (format.storage == HONE_NF4DQ) set_second(f, &quantizer, source->values, N);
   for (uint64_t n = 0; n < N; n++) {
     memset(row, 0, sizeof row);
     memcpy(row, source->values + n * K, K * sizeof *row);
-    assert_true(hone_quantizer_row(&quantizer, row, codes, scales));
-    hone_quantizer_decode(&quantizer, codes, scales, decoded);
+    assert_true(hone_quantizer_row(&quantizer, n, row, codes, scales));
+    hone_quantizer_decode(&quantizer, n, codes, scales, decoded);
     memcpy(out + n * K, decoded, K * sizeof *row);
   }
   return out;

@@ -43,13 +43,30 @@ static void check_float(fixture_t *f, const file_t *file, const char *name) {
                 count_of(source));
 }
 
+// nested_quant_map[absmax] * nested_absmax + nested_offset
+static float nested_scale(fixture_t *f, const file_t *file, const char *name,
+                          const hone_safetensors_entry_t *absmax, const char *text, size_t block) {
+  static const char key[] = "\"nested_offset\":";
+  const hone_safetensors_entry_t *map = entry(f, file, name, ".nested_quant_map", "F32"),
+                                 *second = entry(f, file, name, ".nested_absmax", "F32");
+  uint64_t blocks = absmax->end - absmax->begin;
+  float level, factor;
+  assert_int_equal(map->shape[0], 256);
+  assert_int_equal(second->shape[0], (blocks + 255) / 256);
+  assert_contains(text, "\"nested_blocksize\":256");
+  assert_contains(text, key);
+  memcpy(&level, file->data + map->begin + file->data[absmax->begin + block] * 4, 4);
+  memcpy(&factor, file->data + second->begin + block / 256 * 4, 4);
+  return level * factor + strtof(strstr(text, key) + sizeof key - 1, NULL);
+}
+
 // table[code] * absmax, blocks over the flattened tensor, first code in the high nibble.
 static void check_quantized(fixture_t *f, const file_t *file, const char *name,
                             hone_format_t format) {
   const source_t *source = find_source(name);
-  bool nf4 = format.storage == HONE_NF4;
+  bool nested = format.storage == HONE_NF4DQ, nf4 = format.storage == HONE_NF4 || nested;
   const hone_safetensors_entry_t *codes = entry(f, file, name, "", "U8"),
-                                 *absmax = entry(f, file, name, ".absmax", "F32"),
+                                 *absmax = entry(f, file, name, ".absmax", nested ? "U8" : "F32"),
                                  *map = entry(f, file, name, ".quant_map", "F32"),
                                  *json = entry(f, file, name,
                                                nf4 ? ".quant_state.bitsandbytes__nf4"
@@ -61,16 +78,19 @@ static void check_quantized(fixture_t *f, const file_t *file, const char *name,
   assert_int_equal(codes->shape[1], 1);
   assert_int_equal(absmax->shape[0], count / format.group);
   assert_int_equal(map->shape[0], 16);
+  const char *text =
+      hone_arena_strndup(f->arena, (const char *)file->data + json->begin, json->end - json->begin);
   float *values = HONE_NEW_ARRAY(f->arena, float, count), scale, level;
   for (size_t i = 0; i < count; i++) {
     uint8_t byte = file->data[codes->begin + i / 2], code = i % 2 ? byte & 15 : byte >> 4;
-    memcpy(&scale, file->data + absmax->begin + i / format.group * 4, 4);
+    if (nested)
+      scale = nested_scale(f, file, name, absmax, text, i / format.group);
+    else
+      memcpy(&scale, file->data + absmax->begin + i / format.group * 4, 4);
     memcpy(&level, file->data + map->begin + code * 4, 4);
     values[i] = level * scale;
   }
   assert_floats(name, values, expected(f, source, format), count);
-  const char *text =
-      hone_arena_strndup(f->arena, (const char *)file->data + json->begin, json->end - json->begin);
   assert_contains(text, nf4 ? "\"quant_type\":\"nf4\"" : "\"quant_type\":\"fp4\"");
   assert_contains(text, hone_arena_format(f->arena, "\"blocksize\":%u", format.group));
   assert_contains(text,
@@ -84,7 +104,8 @@ static void holds_what_the_quantizer_gives(void **state) {
     hone_format_t format;
   } cases[] = {{"nf4", "nf4", {HONE_NF4, 64}},
                {"nf4:32", "nf4-32", {HONE_NF4, 32}},
-               {"fp4", "fp4", {HONE_FP4, 64}}};
+               {"fp4", "fp4", {HONE_FP4, 64}},
+               {"nf4dq", "nf4dq", {HONE_NF4DQ, 64}}};
   fixture_t *f = *state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     hone_compile_options_t options = {.weights = cases[i].weights, .threads = (int64_t)i + 1};
@@ -102,6 +123,7 @@ static void holds_what_the_quantizer_gives(void **state) {
     const char *config = (const char *)read_file(
         f, hone_path_join(f->arena, cases[i].output, "config.json"), &bytes);
     assert_contains(config, "\"load_in_4bit\": true");
+    assert_contains(config, i == 3 ? "use_double_quant\": true" : "use_double_quant\": false");
     assert_contains(
         config, i == 2 ? "\"bnb_4bit_quant_type\": \"fp4\"" : "\"bnb_4bit_quant_type\": \"nf4\"");
     assert_contains(config, "\"rms_norm_eps\": 1e-05");
@@ -139,11 +161,12 @@ static void refuses_and_leaves_nothing(void **state) {
   static const struct {
     const char *weights, *head, *output, *part;
     hone_code_t code;
-  } cases[] = {{"int4", NULL, "new", "only f32, f16, bf16, and nf4 and fp4", HONE_UNSUPPORTED},
-               {"nf4:128", NULL, "new", "use --weights nf4:32", HONE_UNSUPPORTED},
-               {"nf4", "q8", "new", "leave --head out", HONE_UNSUPPORTED},
-               {"nf4", NULL, "floats", "is not empty", HONE_INVALID},
-               {"nf4", NULL, "no/such/folder", "no/such", HONE_IO}};
+  } cases[] = {
+      {"int4", NULL, "new", "only f32, f16, bf16, and nf4, nf4dq and fp4", HONE_UNSUPPORTED},
+      {"nf4:128", NULL, "new", "use --weights nf4:32", HONE_UNSUPPORTED},
+      {"nf4", "q8", "new", "leave --head out", HONE_UNSUPPORTED},
+      {"nf4", NULL, "floats", "is not empty", HONE_INVALID},
+      {"nf4", NULL, "no/such/folder", "no/such", HONE_IO}};
   fixture_t *f = *state;
   size_t before = entries_in(f->folder);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

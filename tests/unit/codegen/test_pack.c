@@ -183,7 +183,7 @@ static void check_row(const hone_pack_item_t *item, const hone_quantizer_t *q, u
   const uint8_t *plane = data + hone_packed_scale_offset(item->format, N, K);
   uint8_t codes[192];
   uint16_t scales[64];
-  assert_true(hone_quantizer_row(q, row, codes, scales));
+  assert_true(hone_quantizer_row(q, n, row, codes, scales));
   for (uint64_t k = 0; k < hone_padded(K); k++) {
     uint64_t at = (n / R * G + k / 64) * R + n % R;
     assert_int_equal(code_at(item->format.storage, data + at * row_bytes, k % 64), codes[k]);
@@ -214,6 +214,15 @@ static void check_quantized(const hone_pack_item_t *item, const uint8_t *data) {
     const uint8_t *parameters = data + hone_packed_parameter_offset(item->format, N, K);
     hone_quantizer_set_levels(&q, (const int8_t *)parameters + HONE_PACKED_LEVELS);
     for (int i = 0; i < 15; i++) assert_true(q.learned[i] < q.learned[i + 1]);
+  }
+  if (item->format.storage == HONE_NF4DQ) {  // as base/packed.h says, to the last pad
+    const uint8_t *parameters = data + hone_packed_parameter_offset(item->format, N, K);
+    uint64_t count = hone_packed_second_count(item->format, N, K);
+    uint64_t used = (N * q.group_count + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK;
+    const float *second = (const float *)(const void *)(parameters + HONE_PACKED_SECOND);
+    hone_quantizer_set_second(&q, second, *(const float *)(const void *)parameters);
+    for (uint64_t i = 0; i < count; i++) assert_true(i < used ? second[i] > 0 : second[i] == 0);
+    assert_true(count * 4 + HONE_PACKED_SECOND <= hone_packed_parameter_bytes(item->format, N, K));
   }
   for (uint64_t n = 0; n < hone_padded(N); n++) {
     for (uint64_t k = 0; k < Kp; k++) row[k] = wanted(&item->recipe, (int64_t)n, (int64_t)k);

@@ -33,7 +33,7 @@ static void check_repacked(fixture_t *f, float tolerance) {
     const float *wanted = sample.value + n % sample.N * sample.K;
     assert_ok(f, hone_rows_read(&rows, (int64_t)n, 1, row, &f->status));
     assert_int_equal(hone_encoder_rows(&encoder, 0, row, 1, codes, scales, &error), -1);
-    hone_quantizer_decode(q, codes, scales, out);
+    hone_quantizer_decode(q, n, codes, scales, out);
     for (size_t k = 0; k < sample.K; k++) {
       if (!(fabsf(out[k] - wanted[k]) <= tolerance * fabsf(wanted[k])))
         fail_msg("row %zu, column %zu: %.9g, not %.9g", n, k, (double)out[k], (double)wanted[k]);

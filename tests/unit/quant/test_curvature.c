@@ -63,6 +63,7 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   hone_quantizer_t q;
   hone_quantizer_init(&q, format, K, importance);
   hone_quantizer_set_factor(&q, 0.1f);
+  float *second = test_second(&q, layer->weights, (uint64_t)rows);
   hone_curvature_t curvature;
   hone_curvature_options_t options = {.factor = factor};
   assert_works(hone_curvature_init(&curvature, copy_of(layer->H, K * K), K, &options, &status),
@@ -70,13 +71,14 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   uint16_t *scales = malloc((size_t)rows * q.scale_count * q.planes * sizeof *scales);
   hone_curvature_error_t error = {0};
   assert_int_equal(
-      hone_curvature_rows(&curvature, &q, sweeps, layer->weights, rows, codes, scales, &error), -1);
+      hone_curvature_rows(&curvature, &q, sweeps, 0, layer->weights, rows, codes, scales, &error),
+      -1);
   // What it says about the error must be what codes and scales give.
   double noise = 0, signal = 0;
   float *decoded = malloc(Kp * sizeof *decoded);
   for (int r = 0; r < rows; r += 8) {
     const float *w = layer->weights + (uint64_t)r * Kp;
-    hone_quantizer_decode(&q, codes + (uint64_t)r * Kp,
+    hone_quantizer_decode(&q, (uint64_t)r, codes + (uint64_t)r * Kp,
                           scales + (size_t)r * q.scale_count * q.planes, decoded);
     for (uint64_t i = 0; i < K; i++)
       for (uint64_t j = 0; j < K; j++) {
@@ -88,6 +90,7 @@ static double solve(const layer_t *layer, uint64_t K, int rows, const char *text
   if (fabs(error.noise / noise - 1) > 1e-3 || fabs(error.signal / signal - 1) > 1e-3)
     fail_msg("%s: reports %g of %g, found %g of %g", text, error.noise, error.signal, noise,
              signal);
+  free(second);
   free(decoded);
   free(scales);
   free(importance);
@@ -101,8 +104,9 @@ static void every_step_lowers_the_error(void **state) {
   static const struct {
     const char *format;
     double left;
-  } rows[] = {{"nf4", .45}, {"fp4", .45},     {"mxfp4", .45}, {"nvfp4", .45}, {"int4", .45},
-              {"q6", .6},   {"ternary", .45}, {"b1", .5},     {"bcq2", .4},   {"bcq3", .4}};
+  } rows[] = {{"nf4", .45},  {"fp4", .45}, {"mxfp4", .45},   {"nvfp4", .45},
+              {"int4", .45}, {"q6", .6},   {"ternary", .45}, {"b1", .5},
+              {"bcq2", .4},  {"bcq3", .4}, {"nf4dq", .45}};
   layer_t layer = make_layer(INPUTS, ROWS, 31);
   uint8_t *codes = malloc(ROWS * INPUTS);
   hone_curvature_set_threads(1);
@@ -167,8 +171,8 @@ static void ragged_inputs_and_dead_ones(void **state) {
   layer_end(&layer);
 }
 
-// Inputs x = y + small noise and a stream that is off by a known map of x: the corrected weights must
-// predict the original's output from x better than the original weights do.
+// Inputs x = y + small noise and a stream that is off by a known map of x: the corrected weights
+// must predict the original's output from x better than the original weights do.
 static void correction_makes_up_for_moved_inputs(void **state) {
   (void)state;
   enum { N = 8, SMALL = 64, SAMPLES = 400 };
@@ -185,8 +189,7 @@ static void correction_makes_up_for_moved_inputs(void **state) {
         y[s * SMALL + k] = (float)test_normal(&seed);
         x[s * SMALL + k] = 0.9f * y[s * SMALL + k] + 0.2f * (float)test_normal(&seed);
       }
-      for (int64_t n = 0; n < rows; n++)
-        gap[s * rows + n] = x[s * SMALL + n % SMALL] * 0.5f;
+      for (int64_t n = 0; n < rows; n++) gap[s * rows + n] = x[s * SMALL + n % SMALL] * 0.5f;
       for (int i = 0; i < SMALL; i++) {
         for (int j = 0; j < SMALL; j++) {
           H[i * SMALL + j] += x[s * SMALL + i] * x[s * SMALL + j] / SAMPLES;
@@ -254,8 +257,10 @@ static void bad_moments_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_step_lowers_the_error), cmocka_unit_test(descent_is_near_brute_force),
-      cmocka_unit_test(ragged_inputs_and_dead_ones), cmocka_unit_test(correction_makes_up_for_moved_inputs),
+      cmocka_unit_test(every_step_lowers_the_error),
+      cmocka_unit_test(descent_is_near_brute_force),
+      cmocka_unit_test(ragged_inputs_and_dead_ones),
+      cmocka_unit_test(correction_makes_up_for_moved_inputs),
       cmocka_unit_test(same_rows_same_bytes),
       cmocka_unit_test(bad_moments_are_refused),
   };

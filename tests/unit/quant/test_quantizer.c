@@ -12,6 +12,7 @@ typedef struct bench {
   float *importance, *decoded;
   uint8_t *codes;
   uint16_t *scales;
+  float *second;  // of one block
 } bench_t;
 
 static hone_format_t format_of(const char *text) {
@@ -31,6 +32,9 @@ static bench_t bench_of(hone_format_t format, uint64_t columns, const float *mea
   hone_importance_fill(mean_squares, columns, b.importance);
   hone_quantizer_init(&b.q, format, columns, b.importance);
   hone_quantizer_set_factor(&b.q, largest);
+  b.second = malloc(sizeof *b.second);
+  *b.second = largest;
+  hone_quantizer_set_second(&b.q, b.second, 0);
   b.scales = malloc((size_t)b.q.scale_count * b.q.planes * sizeof(uint16_t));
   return b;
 }
@@ -40,14 +44,17 @@ static void bench_end(bench_t *b) {
   free(b->decoded);
   free(b->codes);
   free(b->scales);
+  free(b->second);
 }
 
 // Quantizes a padded row and decodes it; false: overflow.
-static bool round_trip(bench_t *b, const float *row) {
-  if (!hone_quantizer_row(&b->q, row, b->codes, b->scales)) return false;
-  hone_quantizer_decode(&b->q, b->codes, b->scales, b->decoded);
+static bool round_trip_at(bench_t *b, uint64_t n, const float *row) {
+  if (!hone_quantizer_row(&b->q, n, row, b->codes, b->scales)) return false;
+  hone_quantizer_decode(&b->q, n, b->codes, b->scales, b->decoded);
   return true;
 }
+
+static bool round_trip(bench_t *b, const float *row) { return round_trip_at(b, 0, row); }
 
 // Relative squared error over random rows; normal numbers, or Student's t with 5 degrees.
 static double relative_error(const char *text, bool heavy, const float *h) {
@@ -60,9 +67,10 @@ static double relative_error(const char *text, bool heavy, const float *h) {
     largest = fmaxf(largest, fabsf(rows[i]));
   }
   bench_t b = bench_of(format_of(text), K, h, largest);
+  float *second = test_second(&b.q, rows, ROWS);
   double noise = 0, signal = 0;
   for (int n = 0; n < ROWS; n++) {
-    assert_true(round_trip(&b, rows + n * K));
+    assert_true(round_trip_at(&b, (uint64_t)n, rows + n * K));
     for (int k = 0; k < K; k++) {
       double w = (double)rows[n * K + k], weight = h ? (double)h[k] : 1;
       noise += weight * pow(w - (double)b.decoded[k], 2);
@@ -70,6 +78,7 @@ static double relative_error(const char *text, bool heavy, const float *h) {
     }
   }
   bench_end(&b);
+  free(second);
   free(rows);
   return noise / signal;
 }
@@ -85,13 +94,32 @@ static void errors_are_near_the_optimum(void **state) {
               {"nf4", .0070, .0096},   {"nf4:128", .0080, .0126}, {"int4:32", .0067, .0110},
               {"int4", .0082, .0154},  {"fp4", .0130, .0213},     {"mxfp4", .0126, .0153},
               {"nvfp4", .0070, .0072}, {"ternary", .190, .275},   {"b1", .365, .47},
-              {"bcq2", .116, .178},    {"bcq3", .0360, .0575},    {"nf4x", .0071, .0096}};
+              {"bcq2", .116, .178},    {"bcq3", .0360, .0575},    {"nf4x", .0071, .0096},
+              {"nf4dq", .0071, .0097}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     double normal = relative_error(rows[i].format, false, NULL),
            heavy = relative_error(rows[i].format, true, NULL);
     if (!(normal < rows[i].normal) || !(heavy < rows[i].heavy))
       fail_msg("%s: %.6f and %.6f, expected below %.6f and %.6f", rows[i].format, normal, heavy,
                rows[i].normal, rows[i].heavy);
+  }
+}
+
+// Double quantization costs about a hundredth of the error at most: groups that are narrow, and
+// scales that differ much within 256 groups, are the worst.
+static void nested_scales_cost_little(void **state) {
+  (void)state;
+  static const char *const groups[] = {"32", "64", "128"};
+  static const double bounds[3][2] = {{1.007, 1.022}, {1.004, 1.013}, {1.003, 1.007}};
+  for (size_t i = 0; i < 3; i++) {
+    char plain[16], nested[16];
+    snprintf(plain, sizeof plain, "nf4:%s", groups[i]);
+    snprintf(nested, sizeof nested, "nf4dq:%s", groups[i]);
+    for (int heavy = 0; heavy < 2; heavy++) {
+      double ratio = relative_error(nested, heavy, NULL) / relative_error(plain, heavy, NULL);
+      if (!(ratio < bounds[i][heavy]))
+        fail_msg("%s, heavy %d: %.5f times nf4", nested, heavy, ratio);
+    }
   }
 }
 
@@ -142,7 +170,7 @@ static void weights_on_the_grid_come_back(void **state) {
                                              : 30 + (int)(test_random(&seed) * 90);
           float half =
               hone_f32_from_f16(hone_f16_from_f32((float)test_random(&seed) + .01f, &overflow));
-          scale[0] = kind == HONE_SCALE_F16 ? half : hone_quantizer_scale(&b.q, (uint16_t)code);
+          scale[0] = kind == HONE_SCALE_F16 ? half : hone_quantizer_scale(&b.q, 0, (uint16_t)code);
         }
         int count = b.q.levels.count;
         float level = count ? b.q.levels.value[(int)(test_random(&seed) * count)]
@@ -272,7 +300,7 @@ static void nearest_is_what_rows_use(void **state) {
     for (uint64_t k = 0; k < 256; k++) {
       float scales[3], value;
       for (uint32_t p = 0; p < b.q.planes; p++)
-        scales[p] = hone_quantizer_scale(&b.q, b.scales[k / format.group * b.q.planes + p]);
+        scales[p] = hone_quantizer_scale(&b.q, 0, b.scales[k / format.group * b.q.planes + p]);
       uint8_t code = hone_quantizer_nearest(&b.q, scales, row[k], &value);
       assert_int_equal(code, b.codes[k]);
       assert_true(value == b.decoded[k]);
@@ -286,6 +314,7 @@ static void nearest_is_what_rows_use(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(errors_are_near_the_optimum),
+      cmocka_unit_test(nested_scales_cost_little),
       cmocka_unit_test(importance_pays_where_it_is),
       cmocka_unit_test(weights_on_the_grid_come_back),
       cmocka_unit_test(zero_groups_are_zero),
