@@ -217,13 +217,12 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->work && !compile->calibrate)
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
-  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache))
-    if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
-      return hone_fail(status, HONE_INVALID,
-                       "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                       compile->acts    ? "--acts"
-                       : compile->cache ? "--kv"
-                                        : "--rotate");
+  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
+    return hone_fail(status, HONE_INVALID,
+                     "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
+                     compile->acts    ? "--acts"
+                     : compile->cache ? "--kv"
+                                      : "--rotate");
   if (compile->rotate && compile->acts && !strcmp(compile->acts, "f32"))
     return hone_fail(status, HONE_INVALID,
                      "--rotate with --acts f32: rotation is done on the way to q8 activations; "

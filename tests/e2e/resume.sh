@@ -60,7 +60,7 @@ equal whole again
 same "tensors made again in a whole folder" "" "$(find keep -type f -newer marker)"
 
 # what changes the answer makes the tensors again
-for change in "--sweeps 1" "--calibration-tokens 1024" "--solver descent" "--weights bcq2" "--calibration-inputs original"; do
+for change in "--sweeps 3" "--calibration-tokens 1024" "--solver descent" "--weights bcq2" "--calibration-inputs original"; do
   # shellcheck disable=SC2086
   expect_exit 0 compile -o plain $change
   rm -rf used
