@@ -161,11 +161,11 @@ static bool follow(calibrator_t *c, hone_status_t *status) {
   return true;
 }
 
-// A tap of the block, or of any block, that statistics are still wanted of.
-static bool wants(const calibrator_t *c, bool any, uint32_t block) {
+// Whether statistics are wanted of a tap of the blocks from `begin` on, before `end`.
+static bool wants(const calibrator_t *c, uint32_t begin, uint32_t end) {
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     const tap_t *tap = hone_map_value(c->by_tensor, i);
-    if ((any || tap->block == block) && !tap->is_done && !is_skipped(tap)) return true;
+    if (tap->block >= begin && tap->block < end && !is_skipped(tap)) return true;
   }
   return false;
 }
@@ -176,7 +176,8 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   c->status = status;
   c->failed = false;
   if (both && !follow(c, status)) return false;
-  both = both && wants(c, false, c->next_block);  // nobody listens: the original goes alone
+  both = both &&
+         wants(c, c->next_block, c->next_block + 1);  // nobody listens: the original goes alone
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
@@ -230,7 +231,7 @@ static bool require(calibrator_t *c, const char *source, bool second, tap_t **ou
 // Moves on to the block of a tensor that is known, so that its rows can be replaced: not where
 // nothing follows that depends on them.
 static bool reach(calibrator_t *c, const tap_t *tap, hone_status_t *status) {
-  if (!c->follows || tap->block + 1 == c->block_count || !wants(c, true, 0)) return true;
+  if (!c->follows || !wants(c, tap->block + 1, c->block_count)) return true;
   if (c->next_block > tap->block + 1) start_over(c);
   c->want_second = true;
   while (c->next_block <= tap->block)

@@ -94,16 +94,11 @@ bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
   return true;
 }
 
-bool hone_export_announce(const hone_export_t *export, hone_status_t *status) {
-  for (size_t i = 0; export->solver.store && i < export->count; i++) {
+void hone_export_announce(const hone_export_t *export) {
+  for (size_t i = 0; i < export->count; i++) {
     const hone_export_tensor_t *tensor = &export->tensors[i];
-    hone_rows_t rows;
-    if (!hone_rows_open(export->compile->reader, export->compile->source, &tensor->recipe, &rows,
-                        status) ||
-        !hone_store_add(export->solver.store, &rows, tensor->format, rows.N, status))
-      return false;
+    hone_store_add(export->solver.store, &tensor->recipe, tensor->format, tensor->recipe.N);
   }
-  return true;
 }
 
 void hone_export_end(hone_export_t *export) { hone_progress_destroy(export->progress); }

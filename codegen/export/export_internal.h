@@ -36,7 +36,7 @@ typedef struct hone_export {  // one export under way
 HONE_MUST_CHECK bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
                                        hone_export_t *out_export, hone_status_t *status);
 // Announces the tensors to the work folder, once their formats are settled.
-HONE_MUST_CHECK bool hone_export_announce(const hone_export_t *export, hone_status_t *status);
+void hone_export_announce(const hone_export_t *export);
 void hone_export_end(hone_export_t *export);
 
 // Some rows of a tensor. Quantized formats have codes, scales and encoder, floats have neither.

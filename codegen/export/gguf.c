@@ -273,10 +273,11 @@ static bool write_tensor(gguf_t *gguf, const entry_t *entry, hone_status_t *stat
 static bool write_file(gguf_t *gguf, bool dense, hone_status_t *status) {
   int64_t widest = 0;
   if (!hone_gguf_model_read(&gguf->export, &gguf->model, status) ||
-      !list_entries(gguf, dense, status) || !hone_export_announce(&gguf->export, status) ||
+      !list_entries(gguf, dense, status) ||
       !hone_output_create(gguf->export.compile->options.output, 0644, &gguf->output, status) ||
       !write_header(gguf, dense, status))
     return false;
+  hone_export_announce(&gguf->export);
   for (size_t i = 0; i < gguf->export.count; i++)
     if (gguf->export.tensors[i].columns > widest) widest = gguf->export.tensors[i].columns;
   gguf->permuted = HONE_NEW_ARRAY(gguf->export.arena, float, hone_padded((uint64_t)widest));

@@ -366,13 +366,6 @@ static void run_workers(packer_t *packer) {
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
-static bool open_item(const hone_pack_job_t *job, const hone_pack_item_t *item, hone_rows_t *rows,
-                      hone_status_t *status) {
-  return hone_rows_open(job->reader, job->source, &item->recipe, rows, status) &&
-         hone_store_add(job->solver.store, rows, item->format,
-                        (int64_t)hone_padded((uint64_t)rows->N), status);
-}
-
 bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
                    hone_status_t *status) {
   hone_status_t first = {0};
@@ -383,7 +376,10 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
   for (size_t i = 0; i < job->count; i++) {
     total += job->items[i].bytes;
-    if (!open_item(job, &job->items[i], &packer.tensors[i].rows, status)) {
+    const hone_pack_item_t *item = &job->items[i];
+    hone_store_add(job->solver.store, &item->recipe, item->format,
+                   (int64_t)hone_padded((uint64_t)item->recipe.N));
+    if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status)) {
       free(packer.tensors);
       return false;
     }

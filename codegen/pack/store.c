@@ -102,6 +102,39 @@ static bool hash_file(const char *path, char out[KEY_BYTES], hone_status_t *stat
   return true;
 }
 
+static bool hash_rows(const hone_rows_t *rows, hone_hasher_t *hasher, hone_status_t *status) {
+  int64_t step = READ_VALUES / rows->K / 2 * 2;
+  if (step < 2) step = 2;
+  if (rows->K == 1) step = rows->N + (rows->N & 1);  // vectors are read whole
+  float *buffer = malloc((size_t)(step * rows->K) * sizeof *buffer);
+  if (!buffer)
+    return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory to read it", rows->recipe->name);
+  bool ok = true;
+  for (int64_t first = 0; first < rows->N && ok; first += step) {
+    int64_t count = rows->N - first < step ? rows->N - first : step;
+    ok = hone_rows_read(rows, first, count, buffer, status);
+    if (ok) hone_hasher_add(hasher, buffer, (size_t)(count * rows->K) * sizeof *buffer);
+  }
+  free(buffer);
+  return ok;
+}
+
+// All weights: calibration runs the whole model, also for the first tensor where it is the head's.
+static bool hash_weights(const hone_compile_t *compile, uint64_t *out_hash, hone_status_t *status) {
+  hone_hasher_t *hasher = hone_hasher_create();
+  bool ok = true;
+  for (size_t i = 0; i < ir_recipe_count(&compile->model) && ok; i++) {
+    ir_recipe_t recipe;
+    hone_rows_t rows;
+    ok = !ir_recipe_at(&compile->model, i, &recipe) ||
+         (hone_rows_open(compile->reader, compile->source, &recipe, &rows, status) &&
+          hash_rows(&rows, hasher, status));
+  }
+  *out_hash = hone_hasher_result(hasher);
+  hone_hasher_destroy(hasher);
+  return ok;
+}
+
 // What all tensors depend on. Threads, memory and what is chosen for the run are not among it.
 static bool begin_key(hone_store_t *store, const hone_compile_t *compile, const char *writer,
                       hone_status_t *status) {
@@ -109,7 +142,10 @@ static bool begin_key(hone_store_t *store, const hone_compile_t *compile, const 
   char text_key[KEY_BYTES], model_key[KEY_BYTES] = "";
   if (!hash_file(o->calibrate, text_key, status)) return hone_note(status, "--calibrate");
   if (!hone_file_is_folder(o->model) && !hash_file(o->model, model_key, status)) return false;
+  uint64_t weights = 0;
+  if (!hash_weights(compile, &weights, status)) return false;
   hone_buffer_t facts = {0};
+  hone_buffer_format(&facts, "weights %016llx\n", (unsigned long long)weights);
   hone_buffer_format(&facts, "%s %s\ntext %s\nmodel %s\n", HONE_VERSION, writer, text_key,
                      model_key);
   hone_buffer_format(&facts, "tokens %lld context %lld inputs %s\n",
@@ -124,42 +160,17 @@ static bool begin_key(hone_store_t *store, const hone_compile_t *compile, const 
   return true;
 }
 
-static bool hash_rows(const hone_rows_t *rows, uint64_t *out, hone_status_t *status) {
-  int64_t step = READ_VALUES / rows->K / 2 * 2;
-  if (step < 2) step = 2;
-  if (rows->K == 1) step = rows->N + (rows->N & 1);  // vectors are read whole
-  float *buffer = malloc((size_t)(step * rows->K) * sizeof *buffer);
-  if (!buffer)
-    return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory to read it", rows->recipe->name);
-  hone_hasher_t *hasher = hone_hasher_create();
-  bool ok = true;
-  for (int64_t first = 0; first < rows->N && ok; first += step) {
-    int64_t count = rows->N - first < step ? rows->N - first : step;
-    ok = hone_rows_read(rows, first, count, buffer, status);
-    if (ok) hone_hasher_add(hasher, buffer, (size_t)(count * rows->K) * sizeof *buffer);
-  }
-  *out = hone_hasher_result(hasher);
-  hone_hasher_destroy(hasher);
-  free(buffer);
-  return ok;
-}
-
-static bool add_key(hone_store_t *store, const hone_rows_t *rows, hone_format_t format,
-                    int64_t row_count, hone_status_t *status) {
-  const ir_recipe_t *recipe = rows->recipe;
+static void add_key(hone_store_t *store, const ir_recipe_t *recipe, hone_format_t format,
+                    int64_t row_count) {
   char text[24];
-  uint64_t hash = 0;
-  if (!hash_rows(rows, &hash, status)) return false;
   hone_buffer_t facts = {0};
   hone_buffer_format(&facts, "%s %s %lld x %lld, %lld rows, rotate %lld, %d of", recipe->name,
                      hone_format_text(format, text), (long long)recipe->N, (long long)recipe->K,
                      (long long)row_count, (long long)recipe->rotate, (int)recipe->combine);
   for (size_t i = 0; i < recipe->source_count; i++)
     hone_buffer_format(&facts, " %s", recipe->sources[i]);
-  hone_buffer_format(&facts, ": %016llx\n", (unsigned long long)hash);
   chain(store->key, &facts);
   hone_buffer_deinit(&facts);
-  return true;
 }
 
 // ---- the store
@@ -210,12 +221,11 @@ static bool is_whole(const hone_stored_t *stored) {
   return ok;
 }
 
-bool hone_store_add(hone_store_t *store, const hone_rows_t *rows, hone_format_t format,
-                    int64_t row_count, hone_status_t *status) {
-  const ir_recipe_t *recipe = rows->recipe;
-  if (!store) return true;
-  if (!add_key(store, rows, format, row_count, status)) return false;
-  if (!hone_format_is_quantized(format.storage) || recipe->K == 1) return true;
+void hone_store_add(hone_store_t *store, const ir_recipe_t *recipe, hone_format_t format,
+                    int64_t row_count) {
+  if (!store) return;
+  add_key(store, recipe, format, row_count);
+  if (!hone_format_is_quantized(format.storage) || recipe->K == 1) return;
   hone_stored_t *stored = HONE_NEW(store->arena, hone_stored_t);
   stored->path = path_of(store, recipe->name);
   memcpy(stored->key, store->key, KEY_BYTES);
@@ -225,7 +235,6 @@ bool hone_store_add(hone_store_t *store, const hone_rows_t *rows, hone_format_t 
   hone_map_put(store->tensors, recipe->name, stored);
   for (size_t s = 0; stored->is_kept && s < recipe->source_count; s++)
     store->statistics->skip(store->statistics->self, recipe->sources[s]);
-  return true;
 }
 
 // ---- one tensor

@@ -23,13 +23,13 @@ typedef struct hone_store hone_store_t;  // in the compile's arena
 HONE_MUST_CHECK bool hone_store_check_folder(const char *folder, hone_status_t *status);
 
 // *out_store: NULL where the compile keeps nothing. `writer` says who cuts tensors into rows solved
-// together.
+// together. Reads all weights, for their hash.
 HONE_MUST_CHECK bool hone_store_open(const hone_compile_t *compile, const char *writer,
                                      hone_store_t **out_store, hone_status_t *status);
-// Announces the tensors, in the order they will be made; reads them for their hash. `row_count` of
-// them are kept (the writer's pads included). Of those that are there, the statistics are told.
-HONE_MUST_CHECK bool hone_store_add(hone_store_t *store, const hone_rows_t *rows,
-                                    hone_format_t format, int64_t row_count, hone_status_t *status);
+// Announces the tensors, in the order they will be made. `row_count` rows are kept (the writer's
+// pads included). Of those that are there, the statistics are told. NULL: does nothing.
+void hone_store_add(hone_store_t *store, const ir_recipe_t *recipe, hone_format_t format,
+                    int64_t row_count);
 
 // ---- one tensor: either there already (kept) or being recorded
 typedef struct hone_stored hone_stored_t;
