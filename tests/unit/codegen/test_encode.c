@@ -106,7 +106,7 @@ static void encode(world_t *w, const hone_solver_t *solver, float out[ROWS][INPU
   memcpy(values, w->weight, sizeof values);
   assert_int_equal(hone_encoder_rows(&encoder, 0, values[0], ROWS, codes[0], scales[0], error), -1);
   for (int n = 0; n < ROWS; n++)
-    hone_quantizer_decode(&encoder.quantizer, codes[n], scales[n], out[n]);
+    hone_quantizer_decode(&encoder.quantizer, (uint64_t)n, codes[n], scales[n], out[n]);
   hone_encoder_deinit(&encoder);
 }
 
