@@ -12,7 +12,6 @@ Rows whose length is no multiple of a peer's block are padded with zeros (zero i
 its bits are counted as its nominal bits per weight, without the padding: both favour the peer.
 """
 import argparse
-import ctypes
 import json
 import os
 import shutil
@@ -21,134 +20,23 @@ import sys
 import tempfile
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-GGML_TYPES = {"Q4_0": 2, "Q8_0": 8, "Q2_K": 10, "Q3_K": 11, "Q4_K": 12, "Q6_K": 14,
-              "IQ2_XXS": 16, "IQ2_XS": 17, "IQ3_XXS": 18, "IQ4_NL": 20, "IQ3_S": 21, "IQ2_S": 22,
-              "IQ4_XS": 23, "IQ1_M": 29, "TQ2_0": 35, "MXFP4": 39, "NVFP4": 40}
-IK_TYPES = {"IQ2_K": 137, "IQ3_K": 138, "IQ4_K": 139, "IQ4_KS": 144, "IQ2_KS": 145, "IQ4_KSS": 146,
-            "IQ2_KT": 153, "IQ3_KT": 154, "IQ4_KT": 155, "IQ3_KS": 156, "IQ2_KL": 157}
-BITS = {"Q4_0": 4.5, "Q8_0": 8.5, "Q2_K": 2.625, "Q3_K": 3.4375, "Q4_K": 4.5, "Q6_K": 6.5625,
-        "IQ2_XXS": 2.0625, "IQ2_XS": 2.3125, "IQ3_XXS": 3.0625, "IQ4_NL": 4.5, "IQ3_S": 3.4375,
-        "IQ2_S": 2.5625, "IQ4_XS": 4.25, "IQ1_M": 1.75, "TQ2_0": 2.0625, "MXFP4": 4.25,
-        "NVFP4": 4.5}
+from quantizers import (GGML_TYPES, IK_TYPES, Ggml, bits_of, bitsandbytes_round_trip, naive,
+                        sign_quantization)
 
-
-class Ggml:
-    """ggml's quantizers through its C interface."""
-
-    def __init__(self, path):
-        folder = os.path.dirname(os.path.abspath(path))
-        for name in ("libggml-base.so",):  # libggml of llama.cpp needs it beside it
-            beside = os.path.join(folder, name)
-            if os.path.exists(beside) and beside != os.path.abspath(path):
-                ctypes.CDLL(beside, mode=ctypes.RTLD_GLOBAL)
-        self.lib = ctypes.CDLL(path, mode=ctypes.RTLD_LOCAL)
-        c = ctypes
-        self.lib.ggml_quantize_init.argtypes = [c.c_int]
-        self.lib.ggml_quantize_chunk.restype = c.c_size_t
-        self.lib.ggml_quantize_chunk.argtypes = [c.c_int, c.c_void_p, c.c_void_p, c.c_int64,
-                                                 c.c_int64, c.c_int64, c.c_void_p, c.c_void_p]
-        self.lib.ggml_row_size.restype = c.c_size_t
-        self.lib.ggml_row_size.argtypes = [c.c_int, c.c_int64]
-        self.lib.ggml_blck_size.restype = c.c_int64
-        self.lib.ggml_blck_size.argtypes = [c.c_int]
-        if hasattr(self.lib, "ggml_init"):  # fills the half-precision tables of older versions
-            class Params(c.Structure):
-                _fields_ = [("mem_size", c.c_size_t), ("mem_buffer", c.c_void_p),
-                            ("no_alloc", c.c_bool)]
-            self.lib.ggml_init.restype = c.c_void_p
-            self.lib.ggml_init.argtypes = [Params]
-            self.lib.ggml_init(Params(1 << 20, None, False))
-        self.to_float = self._to_float()
-
-    def _to_float(self):
-        lib, c = self.lib, ctypes
-        names = ("ggml_get_type_traits", "ggml_internal_get_type_traits")
-        if hasattr(lib, names[0]):  # a pointer to name, blck_size, blck_size_interleave, size, is_q, to_float
-            get = getattr(lib, names[0])
-            get.restype = c.c_void_p
-            get.argtypes = [c.c_int]
-            offset = 40
-
-            def pointer(kind):
-                return c.cast(get(kind) + offset, c.POINTER(c.c_void_p))[0]
-        else:  # ik_llama.cpp returns the struct by value: name, blck_size, type_size, is_q, to_float, ...
-            class Traits(c.Structure):
-                _fields_ = [("bytes", c.c_uint8 * 256)]
-            get = getattr(lib, names[1])
-            get.restype = Traits
-            get.argtypes = [c.c_int]
-
-            def pointer(kind):
-                raw = bytes(get(kind).bytes)
-                return int.from_bytes(raw[self.offset:self.offset + 8], "little")
-            self.offset = 40
-        kind = c.CFUNCTYPE(None, c.c_void_p, c.c_void_p, c.c_int64)
-        return lambda number: kind(pointer(number))
-
-    def round_trip(self, kind, weight, importance):
-        N, K = weight.shape
-        block = self.lib.ggml_blck_size(kind)
-        padded = -(-K // block) * block
-        source = np.zeros((N, padded), np.float32)
-        source[:, :K] = weight
-        use = None
-        if importance is not None:
-            use = np.zeros(padded, np.float32)
-            use[:K] = importance
-        self.lib.ggml_quantize_init(kind)
-        row = self.lib.ggml_row_size(kind, padded)
-        codes = np.zeros(N * row + 64, np.uint8)
-        self.lib.ggml_quantize_chunk(kind, source.ctypes.data, codes.ctypes.data, 0, N, padded,
-                                     use.ctypes.data if use is not None else None,
-                                     None)  # ik_llama.cpp's own options; others ignore it
-        out = np.zeros((N, padded), np.float32)
-        decode = self.to_float(kind)
-        for n in range(N):
-            decode(codes.ctypes.data + n * row, out[n].ctypes.data, padded)
-        return out[:, :K].copy(), row * 8 / padded
-
-
-def bitsandbytes_round_trip(kind, weight, nested):
-    import bitsandbytes.functional as F
-    import torch
-    tensor = torch.from_numpy(weight.copy())
-    codes, state = F.quantize_4bit(tensor, blocksize=64, quant_type=kind, compress_statistics=nested)
-    return F.dequantize_4bit(codes, state).numpy().astype(np.float32).reshape(weight.shape)
-
-
-def naive(kind, weight):
-    """The published rules that the formats came with: OCP's floor rule, amax / 6."""
-    N, K = weight.shape
-    levels = np.array([0, .5, 1, 1.5, 2, 3, 4, 6], np.float32)
-    size = 32 if kind == "mxfp4" else 16
-    padded = -(-K // size) * size
-    w = np.zeros((N, padded), np.float32)
-    w[:, :K] = weight
-    blocks = w.reshape(-1, size)
-    largest = np.abs(blocks).max(1, keepdims=True)
-    if kind == "mxfp4":
-        scale = np.exp2(np.floor(np.log2(np.maximum(largest, 1e-30))) - 2)
-    else:
-        factor = np.abs(w).max() / (448 * 6)
-        codes = np.arange(127)
-        e4m3 = np.where(codes < 8, codes * 2.0**-9, (1 + codes % 8 / 8) * 2.0**(codes // 8 - 7))
-        wanted = largest / 6 / factor
-        scale = e4m3[np.abs(wanted - e4m3[None, :]).argmin(1)][:, None] * factor
-    scale = np.where(scale == 0, 1, scale)
-    near = np.abs(np.abs(blocks / scale)[:, :, None] - levels).argmin(2)
-    out = np.sign(blocks) * levels[near] * scale
-    return out.reshape(N, padded)[:, :K].astype(np.float32)
-
-
-def sign_quantization(weight, group=128):
-    N, K = weight.shape
-    out = np.empty_like(weight)
-    for first in range(0, K, group):
-        block = weight[:, first:first + group]
-        out[:, first:first + group] = np.where(block < 0, -1, 1) * np.abs(block).mean(1, keepdims=True)
-    return out
+# What hone is to be compared with: its row, the peer's row.
+PAIRS = [("hone nf4", "bitsandbytes nf4"), ("hone nf4dq", "bitsandbytes nf4 nested"),
+         ("hone fp4", "bitsandbytes fp4"),
+         ("hone nf4 calibrated", "llama.cpp Q4_K imatrix"),
+         ("hone nf4 calibrated", "llama.cpp IQ4_NL imatrix"),
+         ("hone nf4 calibrated", "llama.cpp IQ4_XS imatrix"),
+         ("hone nf4 calibrated", "ik_llama IQ4_KS imatrix"),
+         ("hone mxfp4", "plain rule mxfp4"), ("hone nvfp4", "plain rule nvfp4"),
+         ("hone mxfp4 calibrated", "plain rule mxfp4"), ("hone nvfp4 calibrated", "plain rule nvfp4"),
+         ("hone bcq2 calibrated", "llama.cpp Q2_K imatrix"),
+         ("hone bcq2 calibrated", "ik_llama IQ2_KS imatrix"),
+         ("hone b1", "signs, mean |w|"), ("hone b1 calibrated", "signs, mean |w|")]
 
 
 def linear_names(weights):
@@ -228,7 +116,6 @@ class Bench:
         program = os.path.join(self.folder, "own")
         self.compile(self.args.model, program,
                      ["--weights", format, "--head", "f32", "--acts", "f32"] + options)
-        info = subprocess.run([program, "--info", "--json"], capture_output=True, text=True)
         bits, mse = None, None
         manifest = read_manifest(program)
         noise = signal = stored = count = 0
@@ -239,6 +126,16 @@ class Bench:
         if count:
             bits, mse = stored / count, noise / signal
         self.add("hone " + label, bits or float("nan"), program, mse)
+
+    def print_ratios(self):
+        rows = {row["name"]: row for row in self.rows}
+        print(f"\n{'hone / peer':58s} {'bits':>7s} {'mse':>7s} {'KL':>7s}")
+        for own, peer in PAIRS:
+            if own not in rows or peer not in rows:
+                continue
+            a, b = rows[own], rows[peer]
+            print(f"{own + ' / ' + peer:58s} {a['bits'] / b['bits']:7.3f} "
+                  f"{a['mse'] / b['mse']:7.3f} {a['kl'] / b['kl']:7.3f}")
 
 
 def read_manifest(program):
@@ -277,7 +174,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, folder)
         print(f"{'':34s} {'bits':>6s} {'mse':>10s} {'KL':>11s} {'top1 %':>8s} {'ppl':>10s}")
-        formats = (args.formats or "q8,q6,nf4:32,nf4,nf4:128,int4:32,int4,fp4,mxfp4,nvfp4,nf4x,"
+        formats = (args.formats or "q8,q6,nf4:32,nf4,nf4:128,nf4dq,int4:32,int4,fp4,mxfp4,nvfp4,nf4x,"
                    "bcq3,bcq3:64,bcq2,bcq2:64,ternary,b1").split(",")
         for format in formats:
             bench.add_hone(format, [], format)
@@ -303,9 +200,9 @@ def main():
                 continue
             ggml = Ggml(path)
             for name, kind in types.items():
-                bits = ggml.round_trip(kind, np.ones((1, 256), np.float32), np.ones(256, np.float32))[1]
-                bench.add_peer(f"{label} {name} imatrix", bits,
+                bench.add_peer(f"{label} {name} imatrix", bits_of(ggml, kind),
                                lambda n, w: ggml.round_trip(kind, w, squares[n])[0])
+        bench.print_ratios()
         if args.json:
             with open(args.json, "w") as file:
                 json.dump(bench.rows, file, indent=1)
