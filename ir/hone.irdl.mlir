@@ -61,6 +61,14 @@ irdl.dialect @hone {
     %group = irdl.base "#builtin.integer"
     irdl.parameters(group: %group)
   }
+  irdl.type @bcq2p {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
+  irdl.type @bcq3p {
+    %group = irdl.base "#builtin.integer"
+    irdl.parameters(group: %group)
+  }
 
   // ---- weights
   irdl.operation @recipe {

@@ -1,6 +1,7 @@
 // Binary coding: w = sum_p scale_p * (±1), with scales by alternating weighted least squares
 // (Xu et al. 2018; ShiftAddLLM, arXiv 2406.05981): greedy start, then in turn the best scales for
-// the signs (normal equations) and the nearest of the 2^P sums for every weight.
+// the signs (normal equations) and the nearest of the 2^P sums for every weight. Scales that must
+// be powers of two are rounded together, in every round.
 #include <math.h>
 #include <string.h>
 
@@ -114,12 +115,42 @@ static float error_of(int planes, const float *scales, const float *x, const flo
   return total;
 }
 
-bool hone_planes_fit(int planes, const float *x, const float *h, int n, uint16_t *out_scales) {
+// The powers of two around each scale whose combination is best: what e8m0 can store. Negative
+// scales are turned around; codes follow. Zero stays zero.
+static void snap(int planes, const float *x, const float *h, int n, float *scales) {
+  float lower[HONE_QUANT_PLANES], best[HONE_QUANT_PLANES] = {0}, least = INFINITY;
+  uint8_t codes[HONE_QUANT_GROUP];
+  for (int p = 0; p < planes; p++) {
+    int exponent;
+    (void)frexpf(fabsf(scales[p]), &exponent);
+    bool is_tiny = fabsf(scales[p]) < 0x1p-126f;
+    lower[p] = is_tiny ? 0.0f : ldexpf(1, exponent - 1 < 126 ? exponent - 1 : 126);
+  }
+  for (unsigned above = 0; above < 1u << planes; above++) {
+    float trial[HONE_QUANT_PLANES] = {0};
+    for (int p = 0; p < planes; p++) trial[p] = above >> p & 1 ? 2 * lower[p] : lower[p];
+    hone_planes_codes(planes, trial, x, n, codes);
+    float error = error_of(planes, trial, x, h, n, codes);
+    if (error < least) least = error, memcpy(best, trial, sizeof best);
+  }
+  memcpy(scales, best, (size_t)planes * sizeof *scales);
+}
+
+static uint16_t store(float scale, bool is_power, bool *overflow) {
+  int exponent;
+  if (!is_power) return hone_f16_from_f32(scale, overflow);
+  (void)frexpf(scale, &exponent);
+  return scale == 0 ? 0 : (uint16_t)(exponent + 126);  // 1 ... 254
+}
+
+bool hone_planes_fit(int planes, bool is_power, const float *x, const float *h, int n,
+                     uint16_t *out_scales) {
   float best[HONE_QUANT_PLANES] = {0}, scales[HONE_QUANT_PLANES] = {0}, least = INFINITY;
   uint8_t codes[HONE_QUANT_GROUP];
   bool overflow = false;
   start(planes, x, h, n, scales);
   for (int round = 0; round < ROUNDS; round++) {
+    if (is_power) snap(planes, x, h, n, scales);
     hone_planes_codes(planes, scales, x, n, codes);
     float error = error_of(planes, scales, x, h, n, codes);
     if (!(error < least)) break;
@@ -129,6 +160,6 @@ bool hone_planes_fit(int planes, const float *x, const float *h, int n, uint16_t
     collect(planes, x, h, n, codes, &m);
     if (!solve(planes, &m, scales)) break;
   }
-  for (int p = 0; p < planes; p++) out_scales[p] = hone_f16_from_f32(best[p], &overflow);
+  for (int p = 0; p < planes; p++) out_scales[p] = store(best[p], is_power, &overflow);
   return !overflow;
 }

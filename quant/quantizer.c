@@ -103,7 +103,8 @@ static bool quantize_group(const hone_quantizer_t *q, uint64_t group, const floa
   float real[HONE_QUANT_PLANES];
   bool fits = true;
   if (q->planes > 1) {
-    fits = hone_planes_fit((int)q->planes, x, h, n, scales);
+    bool is_power = hone_format_info(q->format.storage)->scale == HONE_SCALE_E8M0;
+    fits = hone_planes_fit((int)q->planes, is_power, x, h, n, scales);
     for (uint32_t p = 0; p < q->planes; p++) real[p] = hone_quantizer_scale(q, group, scales[p]);
     hone_planes_codes((int)q->planes, real, x, n, codes);
   } else if (q->levels.count > 0) {
@@ -150,7 +151,9 @@ float hone_quantizer_value(const hone_quantizer_t *q, const float *scales, uint8
     case HONE_NF4X: return (float)q->learned[code & 15] / 127.0f * scales[0];
     case HONE_B1:
     case HONE_BCQ2:
-    case HONE_BCQ3: return hone_planes_value((int)q->planes, scales, code);
+    case HONE_BCQ3:
+    case HONE_BCQ2P:
+    case HONE_BCQ3P: return hone_planes_value((int)q->planes, scales, code);
     default: return hone_grid_get(q->format.storage)->level[code & 15] * scales[0];
   }
 }

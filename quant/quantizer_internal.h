@@ -17,9 +17,9 @@ HONE_MUST_CHECK bool hone_integers_fit(const hone_quantizer_t *q, const float *x
 void hone_levels_codes(const hone_levels_t *levels, const float *x, int n, float scale,
                        uint8_t *codes);
 void hone_integers_codes(int limit, const float *x, int n, float scale, uint8_t *codes, int bias);
-// Binary planes: scales as stored and codes (planes.c).
-HONE_MUST_CHECK bool hone_planes_fit(int planes, const float *x, const float *h, int n,
-                                     uint16_t *out_scales);
+// Binary planes (planes.c): scales as stored, f16, or e8m0 where they must be powers of two.
+HONE_MUST_CHECK bool hone_planes_fit(int planes, bool is_power, const float *x, const float *h,
+                                     int n, uint16_t *out_scales);
 void hone_planes_codes(int planes, const float *scales, const float *x, int n, uint8_t *codes);
 static inline float hone_planes_value(int planes, const float *scales, unsigned code) {
   float sum = 0;
