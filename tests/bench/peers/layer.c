@@ -123,10 +123,9 @@ static bool run(char **argv, hone_status_t *status) {
   ir_recipe_t recipe = {.name = "weight", .sources = {"weight"}, .source_count = 1};
   hone_rows_t rows;
   hone_encoder_t encoder;
-  bool ok = hone_format_parse(argv[2], &recipe.format, status) &&
-            read_solver(argv[3], &solver, status) &&
-            hone_checkpoint_open(argv[1], &checkpoint, status) &&
-            open_layer(checkpoint, &layer, status);
+  bool ok =
+      hone_format_parse(argv[2], &recipe.format, status) && read_solver(argv[3], &solver, status) &&
+      hone_checkpoint_open(argv[1], &checkpoint, status) && open_layer(checkpoint, &layer, status);
   recipe.N = layer.N, recipe.K = layer.K;
   ok = ok && hone_rows_open(&reader, checkpoint, &recipe, &rows, status) &&
        hone_encoder_prepare(&rows, recipe.format, &solver, &encoder, status);

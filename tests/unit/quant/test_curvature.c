@@ -104,10 +104,9 @@ static void every_step_lowers_the_error(void **state) {
   static const struct {
     const char *format;
     double left;
-  } rows[] = {{"nf4", .45},  {"fp4", .45}, {"mxfp4", .45},   {"nvfp4", .45},
-              {"int4", .45}, {"q6", .6},   {"ternary", .45}, {"b1", .5},
-              {"bcq2", .4},  {"bcq3", .4}, {"nf4dq", .45},
-              {"bcq2p", .4}, {"bcq3p", .4}};
+  } rows[] = {{"nf4", .45},   {"fp4", .45},     {"mxfp4", .45}, {"nvfp4", .45}, {"int4", .45},
+              {"q6", .6},     {"ternary", .45}, {"b1", .5},     {"bcq2", .4},   {"bcq3", .4},
+              {"nf4dq", .45}, {"bcq2p", .4},    {"bcq3p", .4}};
   layer_t layer = make_layer(INPUTS, ROWS, 31);
   uint8_t *codes = malloc(ROWS * INPUTS);
   hone_curvature_set_threads(1);

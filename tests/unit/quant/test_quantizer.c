@@ -95,7 +95,7 @@ static void errors_are_near_the_optimum(void **state) {
               {"int4", .0082, .0154},  {"fp4", .0130, .0213},     {"mxfp4", .0126, .0153},
               {"nvfp4", .0070, .0072}, {"ternary", .190, .275},   {"b1", .365, .47},
               {"bcq2", .116, .178},    {"bcq3", .0360, .0575},    {"nf4x", .0071, .0096},
-              {"nf4dq", .0071, .0097}, {"bcq2p", .140, .192},    {"bcq3p", .0490, .0700}};
+              {"nf4dq", .0071, .0097}, {"bcq2p", .140, .192},     {"bcq3p", .0490, .0700}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     double normal = relative_error(rows[i].format, false, NULL),
            heavy = relative_error(rows[i].format, true, NULL);
