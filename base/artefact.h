@@ -9,7 +9,8 @@
 //
 // Packed weights: base/packed.h.
 // Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then G i32 sums of
-// the group's codes; x = code * scale; hone_row_bytes gives the stride.
+// the group's codes; x = code * scale. b1 has Kp bits (little-endian in each byte; 1 for plus, 0
+// for minus) and the row's f32 scale; K is a multiple of 64. hone_row_bytes gives the stride.
 // Vectors (norm gains, biases): f32, padded.
 // KV cache, per layer: K then V, each (kv_heads, capacity, head_dim_padded) in f32 or f16,
 // head_dim_padded = head_dim rounded up to 16, pads zero.
@@ -18,6 +19,7 @@
 #ifndef HONE_BASE_ARTEFACT_H
 #define HONE_BASE_ARTEFACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +31,12 @@ enum {
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 8,
   HONE_FLOW_LIMIT = 4,
+  HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for
 };
+// The sizes that a Hadamard block can have.
+static inline bool hone_rotation_known(int64_t columns) {
+  return columns == 32 || columns == 64 || columns == 128;
+}
 
 #define HONE_SECTION_WEIGHTS \
   ".hone.weights"  // page-aligned in the file, not loaded; mapped by the runtime
@@ -48,11 +55,11 @@ static inline uint64_t hone_padded(uint64_t dimension) {
   return (dimension + HONE_PAD - 1) / HONE_PAD * HONE_PAD;
 }
 
-// Stride in bytes of one activation row of K elements; storage is HONE_F32 or HONE_Q8.
+// Stride in bytes of one activation row of K elements; storage is HONE_F32, HONE_Q8 or HONE_B1.
 static inline uint64_t hone_row_bytes(hone_storage_t storage, uint64_t K) {
   uint64_t Kp = hone_padded(K);
   if (storage == HONE_F32) return Kp * 4;
-  uint64_t bytes = Kp + Kp / HONE_GROUP * 8;
+  uint64_t bytes = storage == HONE_B1 ? Kp / 8 + 4 : Kp + Kp / HONE_GROUP * 8;
   return (bytes + 63) / 64 * 64;
 }
 

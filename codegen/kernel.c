@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-#include "base/text.h"
-
-typedef enum unit_kind { UNIT_tiles, UNIT_rows, UNIT_groups, UNIT_heads } unit_kind_t;
+typedef enum unit_kind { UNIT_tiles, UNIT_rows, UNIT_spans, UNIT_heads } unit_kind_t;
 
 static const struct {
   const char *name;
@@ -16,7 +14,21 @@ static const struct {
 #undef FAMILY
 };
 
-static const char *const activations[] = {"none", "silu", "gelu_tanh"};
+static const char *const activations[] = {
+    "none",
+#define ACTIVATION(name, ENUM, summary) #name,
+#include "ir/activations.def"
+#undef ACTIVATION
+};
+
+bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation) {
+  for (int i = 1; i < HONE_ACTIVATION_COUNT; i++) {
+    if (!hone_slice_is(name, activations[i])) continue;
+    *out_activation = (hone_activation_t)i;
+    return true;
+  }
+  return false;
+}
 
 const char *hone_family_name(hone_family_t family) {
   return (unsigned)family < HONE_FAMILY_COUNT ? families[family].name : "unknown";
@@ -36,7 +48,7 @@ static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) 
 }
 
 static const char *activation_name(uint8_t activation) {
-  return activation < 3 ? activations[activation] : "unknown";
+  return activation < HONE_ACTIVATION_COUNT ? activations[activation] : "unknown";
 }
 
 static void describe_linear(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
@@ -71,6 +83,9 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
     case HONE_FAMILY_GLU:
       hone_buffer_format(&text, " K=%u %s", spec->K, activation_name(spec->activation));
       break;
+    case HONE_FAMILY_QUANTIZE:
+      hone_buffer_format(&text, ".%s K=%u", storage_name(spec->output), spec->K);
+      break;
     default: hone_buffer_format(&text, " K=%u", spec->K); break;
   }
   if (spec->rotate) hone_buffer_format(&text, " rotate=%u", spec->rotate);
@@ -79,6 +94,10 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
   hone_buffer_deinit(&text);
   return name;
+}
+
+uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec) {
+  return spec->rotate > HONE_GROUP ? spec->rotate : HONE_GROUP;
 }
 
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,
@@ -92,7 +111,10 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
       *out_unit_count = (uint32_t)(hone_padded(spec->N) / HONE_TILE_ROWS);
       *out_unit_rows = 0;
       break;
-    case UNIT_groups: *out_unit_count = (uint32_t)(hone_padded(spec->K) / HONE_GROUP); break;
+    case UNIT_spans:  // the one scale of a b1 row wants all of it
+      if (spec->output != HONE_B1)
+        *out_unit_count = (uint32_t)(hone_padded(spec->K) / hone_kernel_spec_span(spec));
+      break;
     case UNIT_heads:
       *out_unit_count = spec->kv_heads;
       if (spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->tokens) *out_unit_rows = spec->tokens;

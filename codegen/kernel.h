@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/format.h"
+#include "base/text.h"
 #include "hone/status.h"
 
 typedef enum hone_family {
@@ -19,22 +20,24 @@ typedef enum hone_family {
 
 typedef enum hone_activation {
   HONE_ACTIVATION_NONE,
-  HONE_ACTIVATION_SILU,
-  HONE_ACTIVATION_GELU_TANH
+#define ACTIVATION(name, ENUM, summary) HONE_ACTIVATION_##ENUM,
+#include "ir/activations.def"
+#undef ACTIVATION
+  HONE_ACTIVATION_COUNT
 } hone_activation_t;
 
 typedef struct hone_kernel_spec {
   hone_family_t family;
   hone_format_t weight;   // embed, gemv, gemm
-  hone_storage_t input;   // gemv, gemm: HONE_F32 or HONE_Q8
-  hone_storage_t output;  // norm: HONE_F32 or HONE_Q8
+  hone_storage_t input;   // gemv, gemm: HONE_F32, HONE_Q8 or HONE_B1
+  hone_storage_t output;  // norm: HONE_F32, HONE_Q8 or HONE_B1; quantize: not HONE_F32
   uint32_t N, K;          // logical dimensions; row kernels use K (argmax, softmax: the vocabulary)
   // gemv, gemm epilogue, in this order: + bias, then glu, then + residual.
   // glu: weight rows come in pairs (gate i, up i), N counts both; out has N / 2 columns: act(gate)
   // * up.
   uint8_t bias, residual, glu;
   uint8_t activation;  // hone_activation_t, with glu and family glu
-  uint8_t rotate;      // quantize, norm to q8: 64 or 0, columns of a block that is rotated
+  uint8_t rotate;      // quantize, norm to q8 or b1: columns of a Hadamard block, 0: none
   float epsilon;       // norm
   // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
   // at the end only
@@ -51,6 +54,10 @@ typedef struct hone_kernel_spec {
 // "gemm.nf4.q8 N=2048 K=2048 residual tokens=4 unroll=1"; deterministic, in the arena.
 const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena);
 const char *hone_family_name(hone_family_t family);
+// By its name in ir/activations.def; false if there is none.
+bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
+// Columns that quantize and norm bring to q8 or b1 together: groups, or blocks that are rotated.
+uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec);
 // How units are counted (see hone_flow_t).
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,
                             uint32_t *out_unit_rows);

@@ -139,6 +139,13 @@ bool hone_checkpoint_native(void *source, const char *name, hone_format_t *out_f
   return true;
 }
 
+hone_checkpoint_inputs_t hone_checkpoint_inputs(const hone_checkpoint_t *checkpoint,
+                                                const char *name) {
+  const checkpoint_tensor_t *tensor = hone_map_get(checkpoint->tensors, name);
+  if (tensor && tensor->quantized) return tensor->quantized->inputs;
+  return (hone_checkpoint_inputs_t){.storage = HONE_F32};
+}
+
 static bool fail_not_finite(const checkpoint_tensor_t *tensor, uint64_t row, uint64_t count,
                             const float *values, hone_status_t *status) {
   uint64_t columns = columns_of(tensor), at = 0;

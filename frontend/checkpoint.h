@@ -66,6 +66,13 @@ HONE_MUST_CHECK bool hone_checkpoint_read_rows(void *source, const char *name, i
 // no tensor of that name or it cannot be read.
 bool hone_checkpoint_native(void *source, const char *name, hone_format_t *out_format,
                             float *out_factor);
+// What a weight of a model that was trained with quantized activations is to be multiplied with.
+typedef struct hone_checkpoint_inputs {
+  hone_storage_t storage;  // HONE_F32: any activations; HONE_Q8, HONE_B1: rows of these
+  uint32_t rotate;         // columns of the Hadamard blocks that rotate them and the weight's rows
+} hone_checkpoint_inputs_t;
+hone_checkpoint_inputs_t hone_checkpoint_inputs(const hone_checkpoint_t *checkpoint,
+                                                const char *name);
 // True if the two tensors have the same dtype, shape and bytes; never for quantized ones.
 bool hone_checkpoint_equal(const hone_checkpoint_t *checkpoint, const char *a, const char *b);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "frontend/convert.h"
+#include "frontend/dequantize_latent.h"
 #include "quant/grid.h"
 
 typedef struct reader {
@@ -113,6 +114,7 @@ bool dequantize_rows(const checkpoint_tensor_t *tensor, uint64_t row, uint64_t c
                      hone_status_t *status) {
   const reader_t r = {tensor, tensor->quantized, status};
   uint64_t K = r.q->shape[1];
+  if (r.q->latent) return dequantize_latent(tensor, row, count, out, status);
   if (r.q->grid == HONE_TERNARY) return read_ternary(&r, row, count, out);
   return read_nibbles(&r, row * K, count * K, out);
 }

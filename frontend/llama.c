@@ -1,6 +1,6 @@
 // The llama family as model IR, unfused: @embed, then @layers.N.attention and @layers.N.ffn, then
-// @head. Names and shapes of the tensors are those of transformers' LlamaForCausalLM and
-// MistralForCausalLM.
+// @head. Names and shapes of the tensors are those of transformers' LlamaForCausalLM,
+// MistralForCausalLM and BitNetForCausalLM.
 #include "frontend/llama.h"
 
 #include <math.h>
@@ -57,6 +57,7 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
       .format = rank == 1 ? (hone_format_t){.storage = HONE_F32} : native,
       .N = N,
       .K = rank == 1 ? 1 : K,
+      .rotate = hone_checkpoint_inputs(im->input->checkpoint, source).rotate,
   };
   ir_recipe_add(im->model, &recipe);
   return true;
@@ -67,28 +68,42 @@ typedef struct place {
   const char *sources, *recipes;
 } place_t;
 
+// *x = norm(*x), `width` columns.
 static bool emit_norm(importer_t *im, ir_builder_t *b, const char *recipe, const char *source,
-                      ir_value_t *x) {
-  if (!add_recipe(im, recipe, source, im->llama->width, 0)) return false;
+                      int64_t width, ir_value_t *x) {
+  if (!add_recipe(im, recipe, source, width, 0)) return false;
   ir_value_t gain = ir_weight(b, im->model, recipe);
   *x = ir_norm(b, *x, gain, im->llama->epsilon);
   return true;
 }
 
-// *out = x W^T (+ bias), W (N, K).
+// The norm before o or down, where the family has one.
+static bool emit_sub_norm(importer_t *im, ir_builder_t *b, place_t place, const char *theirs,
+                          int64_t width, ir_value_t *x) {
+  if (!im->llama->sub_norms) return true;
+  const char *recipe = hone_arena_format(im->arena, "%s.sub_norm", place.recipes);
+  const char *source = hone_arena_format(im->arena, "%s.%s.weight", place.sources, theirs);
+  return emit_norm(im, b, recipe, source, width, x);
+}
+
+// *out = x W^T (+ bias), W (N, K); x is quantized first where the model was trained so (the pass
+// canonical merges what q, k and v, or gate and up, share).
 static bool emit_linear(importer_t *im, ir_builder_t *b, place_t place, const char *ours,
                         const char *theirs, int64_t N, int64_t K, bool has_bias, ir_value_t x,
                         ir_value_t *out) {
   const char *recipe = hone_arena_format(im->arena, "%s.%s", place.recipes, ours);
-  const char *source = hone_arena_format(im->arena, "%s.%s.weight", place.sources, theirs);
-  if (!add_recipe(im, recipe, source, N, K)) return false;
+  const char *matrix = hone_arena_format(im->arena, "%s.%s.weight", place.sources, theirs);
+  if (!add_recipe(im, recipe, matrix, N, K)) return false;
   ir_value_t weight = ir_weight(b, im->model, recipe), bias = no_value;
   if (has_bias) {
     recipe = hone_arena_format(im->arena, "%s.bias", recipe);
-    source = hone_arena_format(im->arena, "%s.%s.bias", place.sources, theirs);
+    const char *source = hone_arena_format(im->arena, "%s.%s.bias", place.sources, theirs);
     if (!add_recipe(im, recipe, source, N, 0)) return false;
     bias = ir_weight(b, im->model, recipe);
   }
+  hone_checkpoint_inputs_t inputs = hone_checkpoint_inputs(im->input->checkpoint, matrix);
+  hone_format_t rows = {inputs.storage, inputs.storage == HONE_B1 ? (uint32_t)K : HONE_GROUP};
+  if (inputs.storage != HONE_F32) x = ir_quantize(b, x, rows, inputs.rotate);
   *out = ir_linear(b, x, weight, bias, no_value, IR_EPILOGUE_NONE);
   return true;
 }
@@ -107,7 +122,7 @@ static bool import_embed(importer_t *im) {
   return ir_block_end(im->model, &b, x);
 }
 
-// x + o(attend(rope(q(h)), rope(k(h)), v(h))), h = norm(x)
+// x + o(attend(rope(q(h)), rope(k(h)), v(h))), h = norm(x); o(norm(attend(...))) with sub-norms
 static bool import_attention(importer_t *im, int64_t layer) {
   const hone_llama_t *llama = im->llama;
   place_t place = {hone_arena_format(im->arena, "model.layers.%lld.self_attn", (long long)layer),
@@ -123,7 +138,7 @@ static bool import_attention(importer_t *im, int64_t layer) {
   if (!ir_block_begin(im->model, place.recipes, "attention", layer, &b, &x, im->status))
     return false;
   h = x;
-  if (!emit_norm(im, &b, norm, norm_source, &h) ||
+  if (!emit_norm(im, &b, norm, norm_source, width, &h) ||
       !emit_linear(im, &b, place, "q", "q_proj", q_width, width, bias, h, &q) ||
       !emit_linear(im, &b, place, "k", "k_proj", kv_width, width, bias, h, &k) ||
       !emit_linear(im, &b, place, "v", "v_proj", kv_width, width, bias, h, &v))
@@ -139,12 +154,14 @@ static bool import_attention(importer_t *im, int64_t layer) {
       .rope_scale = 1,
   };
   ir_value_t attended = ir_attend(&b, q, k, v, &attention);
-  if (!emit_linear(im, &b, place, "o", "o_proj", width, q_width, bias, attended, &o)) return false;
+  if (!emit_sub_norm(im, &b, place, "attn_sub_norm", q_width, &attended) ||
+      !emit_linear(im, &b, place, "o", "o_proj", width, q_width, bias, attended, &o))
+    return false;
   ir_value_t sum = ir_add(&b, x, o);
   return ir_block_end(im->model, &b, sum);
 }
 
-// x + down(activation(gate(h)) * up(h)), h = norm(x)
+// x + down(activation(gate(h)) * up(h)), h = norm(x); down(norm(...)) with sub-norms
 static bool import_ffn(importer_t *im, int64_t layer) {
   const hone_llama_t *llama = im->llama;
   place_t place = {hone_arena_format(im->arena, "model.layers.%lld.mlp", (long long)layer),
@@ -158,12 +175,13 @@ static bool import_ffn(importer_t *im, int64_t layer) {
   ir_value_t x, h, gate, up, down;
   if (!ir_block_begin(im->model, place.recipes, "ffn", layer, &b, &x, im->status)) return false;
   h = x;
-  if (!emit_norm(im, &b, norm, norm_source, &h) ||
+  if (!emit_norm(im, &b, norm, norm_source, width, &h) ||
       !emit_linear(im, &b, place, "gate", "gate_proj", ffn, width, bias, h, &gate) ||
       !emit_linear(im, &b, place, "up", "up_proj", ffn, width, bias, h, &up))
     return false;
   ir_value_t gated = ir_glu(&b, gate, up, llama->activation);
-  if (!emit_linear(im, &b, place, "down", "down_proj", width, ffn, bias, gated, &down))
+  if (!emit_sub_norm(im, &b, place, "ffn_sub_norm", ffn, &gated) ||
+      !emit_linear(im, &b, place, "down", "down_proj", width, ffn, bias, gated, &down))
     return false;
   ir_value_t sum = ir_add(&b, x, down);
   return ir_block_end(im->model, &b, sum);
@@ -186,7 +204,7 @@ static bool import_head(importer_t *im) {
   ir_value_t x;
   const char *recipe = "embed.weight";
   if (!ir_block_begin(im->model, "head", "head", -1, &b, &x, im->status) ||
-      !emit_norm(im, &b, "head.norm", "model.norm.weight", &x))
+      !emit_norm(im, &b, "head.norm", "model.norm.weight", im->llama->width, &x))
     return false;
   if (!head_is_embedding(im)) {
     recipe = "head.weight";

@@ -11,13 +11,14 @@ typedef struct hone_llama {  // what config.json says
   int64_t window;             // of attention; 0: none
   const double *frequencies;  // head_dim / 2 of the rotary embedding
   double epsilon;             // of the norms
-  const char *activation;     // "silu", "gelu_tanh"
+  const char *activation;     // a name of ir/activations.def
   bool attention_bias;        // on q, k, v and o
   bool ffn_bias;              // on gate, up and down
   bool tied;                  // the head is the embedding
+  bool sub_norms;             // norms before o and down (BitNet)
 } hone_llama_t;
 
-// Reads and range-checks config.json for `family` ("llama", "mistral"), with the defaults of
+// Reads and range-checks config.json for `family` (a name of families.def), with the defaults of
 // transformers' classes for what may be absent. `frequencies` lives in the arena.
 HONE_MUST_CHECK bool hone_llama_read(const char *family, const hone_config_t *config,
                                      hone_arena_t *arena, hone_llama_t *out_llama,

@@ -11,17 +11,38 @@ enum {  // generous, and small enough that no product of two overflows
   CONTEXT_LIMIT = 1 << 30,
 };
 
-// What transformers assumes for absent keys; LlamaConfig and MistralConfig differ. kv_heads 0: as
-// many as heads.
+// What transformers assumes for absent keys; LlamaConfig, MistralConfig and BitNetConfig differ.
+// kv_heads 0: as many as heads.
 typedef struct defaults {
   const char *family;
   int64_t kv_heads, window;
-  bool has_window, has_bias;  // whether the family knows the keys at all
+  double epsilon, rope_theta;
+  const char *activation;
+  bool has_window, has_attention_bias, has_ffn_bias;  // whether the family knows the keys at all
+  bool sub_norms;
 } defaults_t;
 
 static const defaults_t defaults_table[] = {
-    {.family = "llama", .has_bias = true},
-    {.family = "mistral", .kv_heads = 8, .window = 4096, .has_window = true},
+    {.family = "llama",
+     .epsilon = 1e-6,
+     .rope_theta = 1e4,
+     .activation = "silu",
+     .has_attention_bias = true,
+     .has_ffn_bias = true},
+    {.family = "mistral",
+     .kv_heads = 8,
+     .window = 4096,
+     .epsilon = 1e-6,
+     .rope_theta = 1e4,
+     .activation = "silu",
+     .has_window = true},
+    {.family = "bitnet",
+     .kv_heads = 5,
+     .epsilon = 1e-5,
+     .rope_theta = 5e5,
+     .activation = "relu2",
+     .has_attention_bias = true,
+     .sub_norms = true},
 };
 
 static const defaults_t *find_defaults(const char *family) {
@@ -64,23 +85,25 @@ static bool read_heads(const hone_config_t *config, const defaults_t *defaults, 
   return true;
 }
 
-static bool read_activation(const hone_config_t *config, const char **out_activation,
-                            hone_status_t *status) {
+static bool read_activation(const hone_config_t *config, const defaults_t *defaults,
+                            const char **out_activation, hone_status_t *status) {
   static const struct {
     const char *theirs, *ours;
   } names[] = {{"silu", "silu"},
+               {"relu2", "relu2"},
                {"swish", "silu"},
                {"gelu_pytorch_tanh", "gelu_tanh"},
                {"gelu_new", "gelu_tanh"}};
   const char *name;
-  if (!hone_config_text_or(config, "hidden_act", "silu", &name, status)) return false;
+  if (!hone_config_text_or(config, "hidden_act", defaults->activation, &name, status)) return false;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(name, names[i].theirs)) continue;
     *out_activation = names[i].ours;
     return true;
   }
   return hone_fail(status, HONE_UNSUPPORTED,
-                   "%s: key 'hidden_act': '%.60s' is not supported; silu and gelu_pytorch_tanh are",
+                   "%s: key 'hidden_act': '%.60s' is not supported; silu, gelu_pytorch_tanh and "
+                   "relu2 are",
                    config->path, name);
 }
 
@@ -95,15 +118,16 @@ static bool read_window(const hone_config_t *config, const defaults_t *defaults,
 
 static bool read_biases(const hone_config_t *config, const defaults_t *defaults, hone_llama_t *out,
                         hone_status_t *status) {
-  if (!defaults->has_bias) return true;
-  return hone_config_bool_or(config, "attention_bias", false, &out->attention_bias, status) &&
-         hone_config_bool_or(config, "mlp_bias", false, &out->ffn_bias, status);
+  return (!defaults->has_attention_bias ||
+          hone_config_bool_or(config, "attention_bias", false, &out->attention_bias, status)) &&
+         (!defaults->has_ffn_bias ||
+          hone_config_bool_or(config, "mlp_bias", false, &out->ffn_bias, status));
 }
 
 bool hone_llama_read(const char *family, const hone_config_t *config, hone_arena_t *arena,
                      hone_llama_t *out, hone_status_t *status) {
   const defaults_t *defaults = find_defaults(family);
-  *out = (hone_llama_t){0};
+  *out = (hone_llama_t){.sub_norms = defaults->sub_norms};
   if (!hone_config_int(config, "vocab_size", 1, DIMENSION_LIMIT, &out->vocab, status) ||
       !hone_config_int(config, "hidden_size", 2, DIMENSION_LIMIT, &out->width, status) ||
       !hone_config_int(config, "intermediate_size", 2, DIMENSION_LIMIT, &out->ffn, status) ||
@@ -112,11 +136,13 @@ bool hone_llama_read(const char *family, const hone_config_t *config, hone_arena
                        status) ||
       !read_heads(config, defaults, out, status) || !read_window(config, defaults, out, status) ||
       !read_biases(config, defaults, out, status) ||
-      !read_activation(config, &out->activation, status) ||
-      !hone_config_real_or(config, "rms_norm_eps", 1e-6, 0, 1, &out->epsilon, status) ||
+      !read_activation(config, defaults, &out->activation, status) ||
+      !hone_config_real_or(config, "rms_norm_eps", defaults->epsilon, 0, 1, &out->epsilon,
+                           status) ||
       !hone_config_bool_or(config, "tie_word_embeddings", false, &out->tied, status))
     return false;
   double *frequencies = HONE_NEW_ARRAY(arena, double, (size_t)(out->head_dim / 2));
   out->frequencies = frequencies;
-  return hone_rope_frequencies(config, out->head_dim, out->context, frequencies, status);
+  return hone_rope_frequencies(config, defaults->rope_theta, out->head_dim, out->context,
+                               frequencies, status);
 }

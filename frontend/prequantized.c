@@ -16,8 +16,9 @@ const char *prequantized_method_name(method_t method) {
       [METHOD_CT_NVFP4] = "compressed-tensors' nvfp4-pack-quantized",
       [METHOD_CT_MXFP4] = "compressed-tensors' mxfp4-pack-quantized",
       [METHOD_MODELOPT] = "ModelOpt's NVFP4",
-      [METHOD_BITNET] = "BitNet's packed ternary",
+      [METHOD_BITNET] = "BitNet's ternary",
       [METHOD_MXFP4] = "MXFP4 blocks",
+      [METHOD_QUEST] = "QuEST's latent weights",
   };
   return names[method];
 }
@@ -139,7 +140,8 @@ static bool find_all(recogniser_t *r) {
   for (size_t i = 0; i < hone_map_count(tensors); i++) {
     const checkpoint_tensor_t *tensor = hone_map_value(tensors, i);
     if (!prequantized_bitsandbytes(r, tensor) || !prequantized_packed(r, tensor) ||
-        !prequantized_weight(r, tensor) || !prequantized_blocks(r, tensor))
+        !prequantized_weight(r, tensor) || !prequantized_latent(r, tensor) ||
+        !prequantized_blocks(r, tensor))
       return false;
   }
   return true;

@@ -14,12 +14,26 @@
 //   BitNet b1.58             P.weight U8 (N/4, K)         P.weight_scale: one number
 //   MXFP4 blocks             P_blocks U8 (N, K/32, 16)    P_scales U8 (N, K/32)
 //
-// The nibbles of all but bitsandbytes are low first. Thread rule: as checkpoint.h.
+// The nibbles of all but bitsandbytes are low first. Models that were trained quantized may hold
+// floats that the quantized weights follow from (frontend/dequantize_latent.c):
+//
+//   BitNet b1.58, unpacked   P.weight (N, K): -1, 0, 1    P.weight_scale: one number
+//   BitNet b1.58, online     P.weight (N, K)              none
+//   QuEST                    P.weight (N, K)              none
+//
+// Thread rule: as checkpoint.h.
 #ifndef HONE_FRONTEND_PREQUANTIZED_H
 #define HONE_FRONTEND_PREQUANTIZED_H
 
 #include "base/format.h"
 #include "frontend/checkpoint_internal.h"
+
+typedef enum latent {  // floats instead of codes
+  LATENT_NONE,
+  LATENT_UNITS,  // -1, 0 or 1, times `factor`
+  LATENT_MEAN,   // BitNet's rule: in units of the tensor's mean size, rounded to -1, 0 or 1
+  LATENT_SIGNS,  // QuEST's rule: the signs of rotated rows, times 0.798 of the row's RMS
+} latent_t;
 
 typedef struct prequantized {
   const char *name;        // logical: "P.weight"
@@ -35,6 +49,9 @@ typedef struct prequantized {
   const checkpoint_tensor_t *nested_map, *nested_scales;  // 256 values; one scale per nested_block
   uint32_t nested_block;
   float offset;
+  latent_t latent;
+  struct latent_mean *mean;         // of LATENT_MEAN: found when rows are read
+  hone_checkpoint_inputs_t inputs;  // what the model was trained to multiply the weights with
 } prequantized_t;
 
 // Finds all quantized tensors of the opened files, checks them against config.json's

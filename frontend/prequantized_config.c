@@ -7,7 +7,7 @@
 
 static const char readable[] =
     "bitsandbytes nf4 and fp4, compressed-tensors nvfp4-pack-quantized and mxfp4-pack-quantized, "
-    "ModelOpt NVFP4, BitNet b1.58 and MXFP4 blocks";
+    "ModelOpt NVFP4, BitNet b1.58, QuEST and MXFP4 blocks";
 
 static bool fail_unsupported(const hone_config_t *section, const char *what, const char *value,
                              hone_status_t *status) {
@@ -58,7 +58,7 @@ static bool read_modelopt(const hone_config_t *section, declared_t *out, hone_st
          fail_unsupported(section, "quant_method 'modelopt', quant_algo", algorithm, status);
 }
 
-// transformers' BitLinear divides by weight_scale; AutoBitLinear multiplies, and quantizes plain
+// transformers' BitLinear divides by weight_scale; AutoBitLinear multiplies, or quantizes plain
 // weights in every step if it is "online".
 static bool read_bitnet(const hone_config_t *section, declared_t *out, hone_status_t *status) {
   const char *linear, *mode;
@@ -71,9 +71,35 @@ static bool read_bitnet(const hone_config_t *section, declared_t *out, hone_stat
   out->divides = !strcmp(linear, "bitlinear");
   if (!out->divides && strcmp(linear, "autobitlinear"))
     return fail_unsupported(section, "quant_method 'bitnet', linear_class", linear, status);
-  if (!out->divides && strcmp(mode, "offline"))
+  out->online = !out->divides && !strcmp(mode, "online");
+  if (!out->divides && !out->online && strcmp(mode, "offline"))
     return fail_unsupported(section, "quant_method 'bitnet', quantization_mode", mode, status);
   return !norm || fail_unsupported(section, "quant_method 'bitnet',", "use_rms_norm", status);
+}
+
+static bool fail_quest(const hone_config_t *section, const char *key, int64_t value,
+                       const char *known, hone_status_t *status) {
+  return hone_fail(status, HONE_UNSUPPORTED, "%s: key '%s%s': %lld is not supported; %s",
+                   section->path, section->section, key, (long long)value, known);
+}
+
+// Keys of our own: published QuEST checkpoints are training states without a config.json.
+static bool read_quest(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  int64_t w_bits, a_bits, rotate;
+  out->method = METHOD_QUEST;
+  if (!hone_config_int(section, "w_bits", 0, 64, &w_bits, status) ||
+      !hone_config_int(section, "a_bits", 0, 64, &a_bits, status) ||
+      !hone_config_int_or(section, "hadamard_group_size", 128, 0, 1 << 20, &rotate, status))
+    return false;
+  if (w_bits != 1)
+    return fail_quest(section, "w_bits", w_bits, "hone reads weights of 1 bit", status);
+  if (a_bits != 1 && a_bits != 8)
+    return fail_quest(section, "a_bits", a_bits, "activations have 1 bit or 8", status);
+  if (!hone_rotation_known(rotate))
+    return fail_quest(section, "hadamard_group_size", rotate, "32, 64 and 128 are", status);
+  out->inputs = (hone_checkpoint_inputs_t){.storage = a_bits == 1 ? HONE_B1 : HONE_Q8,
+                                           .rotate = (uint32_t)rotate};
+  return true;
 }
 
 static bool read_mxfp4(const hone_config_t *section, declared_t *out, hone_status_t *status) {
@@ -91,6 +117,7 @@ static bool read_section(const hone_config_t *section, declared_t *out, hone_sta
                  {"modelopt", read_modelopt},
                  {"modelopt_fp4", read_modelopt},
                  {"bitnet", read_bitnet},
+                 {"quest", read_quest},
                  {"mxfp4", read_mxfp4}};
   const char *name;
   if (!hone_config_text_or(section, "quant_method", "unknown", &name, status)) return false;

@@ -1,6 +1,6 @@
 // Between the files that recognise quantized tensors: one file for what they share
 // (prequantized.c), one for config.json (prequantized_config.c), and the layouts
-// (prequantized_layouts.c, prequantized_bitsandbytes.c).
+// (prequantized_layouts.c, prequantized_bitsandbytes.c, prequantized_latent.c).
 #ifndef HONE_FRONTEND_PREQUANTIZED_INTERNAL_H
 #define HONE_FRONTEND_PREQUANTIZED_INTERNAL_H
 
@@ -14,6 +14,7 @@ typedef enum method {  // how a checkpoint was quantized
   METHOD_MODELOPT,
   METHOD_BITNET,
   METHOD_MXFP4,
+  METHOD_QUEST,
 } method_t;
 const char *prequantized_method_name(method_t method);
 
@@ -22,6 +23,8 @@ typedef struct declared {  // what config.json says
   const char *path;     // of config.json
   hone_storage_t grid;  // bitsandbytes: nf4 or fp4, HONE_STORAGE_COUNT if it does not say
   bool divides;         // BitNet: weights are codes / weight_scale, not codes * weight_scale
+  bool online;          // BitNet: weights are quantized in every step
+  hone_checkpoint_inputs_t inputs;  // QuEST
 } declared_t;
 
 typedef struct recogniser {
@@ -67,6 +70,7 @@ HONE_MUST_CHECK bool prequantized_add(recogniser_t *r, method_t method,
 HONE_MUST_CHECK bool prequantized_bitsandbytes(recogniser_t *r, const checkpoint_tensor_t *tensor);
 HONE_MUST_CHECK bool prequantized_packed(recogniser_t *r, const checkpoint_tensor_t *tensor);
 HONE_MUST_CHECK bool prequantized_weight(recogniser_t *r, const checkpoint_tensor_t *tensor);
+HONE_MUST_CHECK bool prequantized_latent(recogniser_t *r, const checkpoint_tensor_t *tensor);
 HONE_MUST_CHECK bool prequantized_blocks(recogniser_t *r, const checkpoint_tensor_t *tensor);
 
 #endif

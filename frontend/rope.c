@@ -55,12 +55,11 @@ static bool scale_llama3(const hone_config_t *scaling, int64_t context, int64_t 
   return true;
 }
 
-bool hone_rope_frequencies(const hone_config_t *config, int64_t head_dim, int64_t context,
-                           double *out_frequencies, hone_status_t *status) {
+bool hone_rope_frequencies(const hone_config_t *config, double theta, int64_t head_dim,
+                           int64_t context, double *out_frequencies, hone_status_t *status) {
   hone_config_t scaling, older;
   bool newer, found;
   const char *type, *kind;
-  double theta;
   if (!hone_config_object(config, "rope_parameters", "rope_parameters.", &scaling, &newer,
                           status) ||
       !hone_config_object(config, "rope_scaling", "rope_scaling.", &older, &found, status))
@@ -72,7 +71,7 @@ bool hone_rope_frequencies(const hone_config_t *config, int64_t head_dim, int64_
   if (!check_whole(config, status) || !check_whole(&scaling, status)) return false;
   const hone_config_t *place =
       scaling.object && hone_config_has(&scaling, "rope_theta") ? &scaling : config;
-  if (!hone_config_real_or(place, "rope_theta", 10000, 1, 1e15, &theta, status)) return false;
+  if (!hone_config_real_or(place, "rope_theta", theta, 1, 1e15, &theta, status)) return false;
   int64_t count = head_dim / 2;
   for (int64_t i = 0; i < count; i++)
     out_frequencies[i] = pow(theta, -2.0 * (double)i / (double)head_dim);

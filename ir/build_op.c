@@ -5,7 +5,12 @@
 
 #include "ir/attribute_internal.h"
 
-const char *const ir_epilogue_names[] = {"none", "silu_glu", "gelu_tanh_glu"};
+const char *const ir_epilogue_names[] = {
+    "none",
+#define ACTIVATION(name, ENUM, summary) #name "_glu",
+#include "ir/activations.def"
+#undef ACTIVATION
+};
 
 static const hone_format_t f32 = {.storage = HONE_F32};
 
@@ -205,13 +210,16 @@ ir_value_t ir_add(ir_builder_t *b, ir_value_t a, ir_value_t c) {
   return emit_binary(b, "hone.add", a, c, NULL);
 }
 
-ir_value_t ir_quantize(ir_builder_t *b, ir_value_t x, hone_format_t format) {
+ir_value_t ir_quantize(ir_builder_t *b, ir_value_t x, hone_format_t format, int64_t rotate) {
   int64_t rows, width = columns_of(b, x, "quantize", &rows);
   if (width < 0) return (ir_value_t){0};
   ir_type_t result = rows_type(b, format, rows, width);
+  const ir_named_t attribute = {"rotate", ir_make_i64(b->context, rotate)};
   return emit(b, &(ir_op_spec_t){.name = "hone.quantize",
                                  .operands = &x,
                                  .operand_count = 1,
                                  .results = &result,
-                                 .result_count = 1});
+                                 .result_count = 1,
+                                 .attributes = &attribute,
+                                 .attribute_count = rotate ? 1 : 0});
 }

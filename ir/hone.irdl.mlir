@@ -115,7 +115,8 @@ irdl.dialect @hone {
     %none = irdl.is "none"
     %silu_glu = irdl.is "silu_glu"
     %gelu_tanh_glu = irdl.is "gelu_tanh_glu"
-    %epilogue = irdl.any_of(%none, %silu_glu, %gelu_tanh_glu)
+    %relu2_glu = irdl.is "relu2_glu"
+    %epilogue = irdl.any_of(%none, %silu_glu, %gelu_tanh_glu, %relu2_glu)
     irdl.operands(x: %x, weight: %weight, bias: optional %bias, residual: optional %residual)
     irdl.attributes {"epilogue" = %epilogue}
     irdl.results(result: %result)
@@ -167,7 +168,8 @@ irdl.dialect @hone {
     %result = irdl.base "!builtin.tensor"
     %silu = irdl.is "silu"
     %gelu_tanh = irdl.is "gelu_tanh"
-    %activation = irdl.any_of(%silu, %gelu_tanh)
+    %relu2 = irdl.is "relu2"
+    %activation = irdl.any_of(%silu, %gelu_tanh, %relu2)
     irdl.operands(gate: %gate, up: %up)
     irdl.attributes {"activation" = %activation}
     irdl.results(result: %result)

@@ -26,7 +26,6 @@
 #include "ir/session.h"
 
 enum {
-  IR_ROTATION = 64,  // columns that one block of a rotation turns (docs/ir.md)
   IR_EOS_LIMIT = 16,
   IR_DIMENSION_LIMIT = 1 << 28,  // of a tensor, a head count, a context
 };
@@ -52,7 +51,7 @@ typedef struct ir_recipe {
   ir_combine_t combine;
   hone_format_t format;
   int64_t N, K;    // K == 1 and rank 1 in the type for vectors
-  int64_t rotate;  // IR_ROTATION: rows are multiplied by the block Hadamard matrix, 0: as they are
+  int64_t rotate;  // size of the Hadamard blocks that rows are multiplied by; 0: as they are
 } ir_recipe_t;
 
 typedef struct ir_model {
@@ -111,8 +110,10 @@ HONE_MUST_CHECK bool ir_model_finish(ir_model_t *model,
 // ---- ops (ir/ops.def); null values for absent optional operands
 typedef enum ir_epilogue {
   IR_EPILOGUE_NONE,
-  IR_EPILOGUE_SILU_GLU,
-  IR_EPILOGUE_GELU_TANH_GLU
+#define ACTIVATION(name, ENUM, summary) IR_EPILOGUE_##ENUM##_GLU,
+#include "ir/activations.def"
+#undef ACTIVATION
+  IR_EPILOGUE_COUNT
 } ir_epilogue_t;
 typedef struct ir_attention {
   int64_t heads, kv_heads, head_dim, window;  // window 0: none
@@ -135,10 +136,10 @@ ir_value_t ir_attend_packed(
     ir_builder_t *b, ir_value_t qkv,
     const ir_attention_t *attention);  // rope + cache + attention; made by fuse
 ir_value_t ir_glu(ir_builder_t *b, ir_value_t gate, ir_value_t up,
-                  const char *activation);  // "silu", "gelu_tanh"
+                  const char *activation);  // a name of activations.def
 ir_value_t ir_add(ir_builder_t *b, ir_value_t a, ir_value_t c);
-ir_value_t ir_quantize(ir_builder_t *b, ir_value_t x,
-                       hone_format_t format);  // activations to q8<64>
+// Activations to q8<64>, or b1 with the row as its group; `rotate` as in ir_recipe_t.
+ir_value_t ir_quantize(ir_builder_t *b, ir_value_t x, hone_format_t format, int64_t rotate);
 
 // ---- reading ops
 typedef enum ir_op_kind {
@@ -148,6 +149,8 @@ typedef enum ir_op_kind {
 #undef OP
 } ir_op_kind_t;
 ir_op_kind_t ir_op_kind(MlirOperation op);
+// The epilogue of an op hone.linear; with a glu, the one that computes hone.glu of this activation.
+ir_epilogue_t ir_op_epilogue(MlirOperation op, ir_session_t *session);
 const char *ir_op_string(MlirOperation op, const char *attribute,
                          ir_session_t *session);  // NULL if absent
 int64_t ir_op_int(MlirOperation op, const char *attribute, int64_t fallback);

@@ -40,6 +40,16 @@ double ir_op_float(MlirOperation op, const char *attribute, double fallback) {
   return ir_attribute_f64(ir_attribute(op, attribute), &value) ? value : fallback;
 }
 
+ir_epilogue_t ir_op_epilogue(MlirOperation op, ir_session_t *session) {
+  bool is_glu = ir_op_kind(op) == IR_OP_GLU;
+  const char *name = ir_op_string(op, is_glu ? "activation" : "epilogue", session);
+  if (name && is_glu) name = hone_arena_format(ir_session_arena(session), "%s_glu", name);
+  for (int i = 0; name && i < IR_EPILOGUE_COUNT; i++) {
+    if (!strcmp(name, ir_epilogue_names[i])) return (ir_epilogue_t)i;
+  }
+  return IR_EPILOGUE_NONE;
+}
+
 ir_value_t ir_op_operand(MlirOperation op, size_t position) {
   ir_value_t none = {0};
   if (mlirOperationIsNull(op)) return none;

@@ -107,11 +107,11 @@ bool ir_verify_rotate(ir_verifier_t *v, MlirOperation op, const char *what, int6
   int64_t rotate = 0;
   MlirAttribute attribute = ir_attribute(op, "rotate");
   if (mlirAttributeIsNull(attribute)) return true;
-  if (!ir_attribute_i64(attribute, &rotate) || rotate != IR_ROTATION)
-    return ir_verify_fail(v, op, "%s: rotate must be %d : i64, or left out", what, IR_ROTATION);
-  if (columns % IR_ROTATION == 0) return true;
-  return ir_verify_fail(v, op, "%s is rotated, but %d does not divide its %lld columns", what,
-                        IR_ROTATION, (long long)columns);
+  if (!ir_attribute_i64(attribute, &rotate) || !hone_rotation_known(rotate))
+    return ir_verify_fail(v, op, "%s: rotate must be an i64 of 32, 64 or 128, or left out", what);
+  if (columns % rotate == 0) return true;
+  return ir_verify_fail(v, op, "%s is rotated, but %lld does not divide its %lld columns", what,
+                        (long long)rotate, (long long)columns);
 }
 
 // Of a recipe whose type is right; 1 for vectors.

@@ -29,7 +29,7 @@ bool ir_verify_fail(ir_verifier_t *v, MlirOperation op, const char *format, ...)
 const char *ir_verify_type_text(ir_verifier_t *v, MlirType type);
 // A format of base/formats.def with a group that it allows. False says why in *out_reason.
 bool ir_verify_format(hone_format_t format, const char **out_reason);
-// The attribute `rotate` of an op, if it has one: IR_ROTATION, and that divides the columns. `what`
+// The attribute `rotate` of an op, if it has one: a size that divides the columns. `what`
 // names the op's result.
 bool ir_verify_rotate(ir_verifier_t *v, MlirOperation op, const char *what, int64_t columns);
 

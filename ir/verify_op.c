@@ -9,9 +9,27 @@
 
 #include "ir/verify_internal.h"
 
-typedef enum accept { ACCEPT_F32, ACCEPT_Q8 } accept_t;  // Q8: f32 or q8
+typedef enum accept { ACCEPT_F32, ACCEPT_CODES } accept_t;  // CODES: f32, q8 or b1
 
-// An activation is tensor<?xWxf32>, or with ACCEPT_Q8 also tensor<?xWx!hone.q8<64>>.
+// Codes of an activation: q8 in groups of 64, b1 with one scale for the whole row.
+static bool check_codes(ir_verifier_t *v, MlirOperation op, const char *role, MlirType type,
+                        hone_format_t format, int64_t columns) {
+  if (format.storage == HONE_Q8 && format.group != HONE_GROUP) {
+    return ir_verify_fail(v, op, "%s is %.100s: activations have groups of %d", role,
+                          ir_verify_type_text(v, type), HONE_GROUP);
+  }
+  if (format.storage != HONE_B1) return true;
+  if (format.group != columns || columns % HONE_GROUP != 0) {
+    return ir_verify_fail(v, op,
+                          "%s is %.100s: b1 activations have one group, the row, of a multiple of "
+                          "%d columns",
+                          role, ir_verify_type_text(v, type), HONE_GROUP);
+  }
+  return true;
+}
+
+// An activation is tensor<?xWxf32>, or with ACCEPT_CODES also tensor<?xWx!hone.q8<64>> or
+// tensor<?xWx!hone.b1<W>>.
 static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *role, ir_value_t x,
                              accept_t accept, int64_t *out_columns) {
   hone_format_t format;
@@ -26,14 +44,12 @@ static bool check_activation(ir_verifier_t *v, MlirOperation op, const char *rol
     return ir_verify_fail(v, op, "%s is %.100s; an activation is tensor<?xWIDTHxf32>", role,
                           ir_verify_type_text(v, type));
   }
-  if (format.storage != HONE_F32 && !(accept == ACCEPT_Q8 && format.storage == HONE_Q8)) {
+  bool is_code = format.storage == HONE_Q8 || format.storage == HONE_B1;
+  if (format.storage != HONE_F32 && !(accept == ACCEPT_CODES && is_code)) {
     return ir_verify_fail(v, op, "%s is %.100s; it must be %s", role, ir_verify_type_text(v, type),
-                          accept == ACCEPT_Q8 ? "f32 or q8" : "f32");
+                          accept == ACCEPT_CODES ? "f32, q8 or b1" : "f32");
   }
-  if (format.storage == HONE_Q8 && format.group != HONE_GROUP) {
-    return ir_verify_fail(v, op, "%s is %.100s: activations have groups of %d", role,
-                          ir_verify_type_text(v, type), HONE_GROUP);
-  }
+  if (!check_codes(v, op, role, type, format, columns)) return false;
   *out_columns = columns;
   return true;
 }
@@ -137,18 +153,18 @@ static bool check_weight(ir_verifier_t *v, MlirOperation op) {
                         ir_verify_type_text(v, mlirTypeAttrGetValue(attribute)));
 }
 
-static bool is_recipe_rotated(ir_verifier_t *v, const char *recipe) {
+static int64_t rotation_of(ir_verifier_t *v, const char *recipe) {
   MlirOperation *op = hone_map_get(v->recipes, recipe);
-  return op && ir_op_int(*op, "rotate", 0) != 0;
+  return op ? ir_op_int(*op, "rotate", 0) : 0;
 }
 
-// The rows that hone.norm or hone.quantize make: q8 if they are rotated, and then only linears may
-// read them.
+// The rows that hone.norm or hone.quantize make: codes if they are rotated, and then only linears
+// may read them.
 static bool check_rotated(ir_verifier_t *v, MlirOperation op, hone_storage_t storage,
                           int64_t columns) {
   if (mlirAttributeIsNull(ir_attribute(op, "rotate"))) return true;
   if (!ir_verify_rotate(v, op, "the result", columns)) return false;
-  if (storage != HONE_Q8) return ir_verify_fail(v, op, "rotate goes with a q8 result");
+  if (storage == HONE_F32) return ir_verify_fail(v, op, "rotate goes with a q8 or b1 result");
   MlirOpOperand use = mlirValueGetFirstUse(mlirOperationGetResult(op, 0));
   for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
     if (ir_op_kind(mlirOpOperandGetOwner(use)) == IR_OP_LINEAR) continue;
@@ -157,17 +173,36 @@ static bool check_rotated(ir_verifier_t *v, MlirOperation op, hone_storage_t sto
   return true;
 }
 
-// (x R)(W R)^T = x W^T: both sides of a linear are rotated, or none.
+// (x R)(W R)^T = x W^T: both sides of a linear are rotated by the same R, or none.
 static bool check_sides(ir_verifier_t *v, MlirOperation op, const char *recipe) {
   ir_value_t x = ir_op_operand(op, 0);
   bool made = mlirValueIsAOpResult(x);
-  bool is_x = made && ir_op_int(mlirOpResultGetOwner(x), "rotate", 0) != 0;
-  bool is_weight = is_recipe_rotated(v, recipe);
-  if (is_x == is_weight) return true;
+  int64_t of_x = made ? ir_op_int(mlirOpResultGetOwner(x), "rotate", 0) : 0;
+  int64_t of_weight = rotation_of(v, recipe);
+  if (of_x == of_weight) return true;
+  if (of_x && of_weight)
+    return ir_verify_fail(v, op,
+                          "x has rotate = %" PRId64 ", but weight @%s has rotate = %" PRId64
+                          ": both must have the same",
+                          of_x, recipe, of_weight);
+  return ir_verify_fail(
+      v, op, "%s is rotated, but %s%s is not: both must have rotate = %" PRId64 ", or none",
+      of_x ? "x" : hone_arena_format(v->arena, "weight @%s", recipe), of_x ? "weight @" : "x",
+      of_x ? recipe : "", of_x + of_weight);
+}
+
+// Rows of signs meet binary planes: there is no product of a sign and another code.
+static bool check_signs(ir_verifier_t *v, MlirOperation op, const char *recipe) {
+  hone_format_t x, weight;
+  int64_t rows, columns;
+  ir_value_shape(ir_op_operand(op, 0), &x, &rows, &columns);
+  ir_value_shape(ir_op_operand(op, 1), &weight, &rows, &columns);
+  if (x.storage != HONE_B1 || hone_format_info(weight.storage)->grid == HONE_GRID_PLANES)
+    return true;
   return ir_verify_fail(v, op,
-                        "%s is rotated, but %s%s is not: both must have rotate = %d, or none",
-                        is_x ? "x" : hone_arena_format(v->arena, "weight @%s", recipe),
-                        is_x ? "weight @" : "x", is_x ? recipe : "", IR_ROTATION);
+                        "x is b1, which goes with weights of binary planes (b1, bcq2, bcq3); "
+                        "weight @%s is %s",
+                        recipe, hone_format_info(weight.storage)->name);
 }
 
 static bool check_embed(ir_verifier_t *v, MlirOperation op) {
@@ -187,7 +222,7 @@ static bool check_embed(ir_verifier_t *v, MlirOperation op) {
     return ir_verify_fail(v, op, "weight @%s has %" PRId64 " columns, but width is %" PRId64,
                           recipe, K, v->config.width);
   }
-  if (is_recipe_rotated(v, recipe))
+  if (rotation_of(v, recipe))
     return ir_verify_fail(v, op, "weight @%s is rotated; the rows of an embedding must not be",
                           recipe);
   return check_result(v, op, K);
@@ -203,7 +238,7 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
     return ir_verify_fail(v, op, "epsilon must be an f64 that is not negative");
   }
   ir_value_t result = mlirOperationGetResult(op, 0);
-  if (!check_activation(v, op, "the result", result, ACCEPT_Q8, &found)) return false;
+  if (!check_activation(v, op, "the result", result, ACCEPT_CODES, &found)) return false;
   hone_format_t format;
   int64_t rows;
   ir_value_shape(result, &format, &rows, &found);
@@ -215,14 +250,14 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
 static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   int64_t columns = 0, N = 0, K = 0;
   const char *recipe;
-  if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_Q8, &columns)) return false;
+  if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_CODES, &columns)) return false;
   if (!check_weight_operand(v, op, 1, "weight", 2, &recipe, &N, &K)) return false;
   if (columns != K) {
     return ir_verify_fail(v, op,
                           "x has %" PRId64 " columns, but weight @%s is (%" PRId64 ", %" PRId64 ")",
                           columns, recipe, N, K);
   }
-  if (!check_sides(v, op, recipe)) return false;
+  if (!check_sides(v, op, recipe) || !check_signs(v, op, recipe)) return false;
   ir_value_t bias = ir_op_operand(op, 2), residual = ir_op_operand(op, 3);
   if (!ir_value_is_null(bias) && !check_vector(v, op, 2, "bias", N)) return false;
   MlirStringRef epilogue = {0};
@@ -310,7 +345,7 @@ static bool check_quantize(ir_verifier_t *v, MlirOperation op) {
   hone_format_t format;
   ir_value_t result = mlirOperationGetResult(op, 0);
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_F32, &columns)) return false;
-  if (!check_activation(v, op, "the result", result, ACCEPT_Q8, &found)) return false;
+  if (!check_activation(v, op, "the result", result, ACCEPT_CODES, &found)) return false;
   ir_value_shape(result, &format, &rows, &found);
   if (format.storage == HONE_F32) return ir_verify_fail(v, op, "the result is not quantized");
   if (found == columns) return check_rotated(v, op, format.storage, columns);

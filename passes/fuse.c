@@ -28,8 +28,7 @@ static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
   MlirOperation op = hone_value_owner(value);
   if (ir_op_kind(op) != IR_OP_LINEAR || hone_value_uses(value) != 1) return false;
   if (!ir_value_is_null(ir_op_operand(op, 3))) return false;
-  const char *epilogue = ir_op_string(op, "epilogue", f->model->session);
-  if (!epilogue || strcmp(epilogue, "none")) return false;
+  if (ir_op_epilogue(op, f->model->session) != IR_EPILOGUE_NONE) return false;
   *part = (part_t){.linear = op, .has_bias = !ir_value_is_null(ir_op_operand(op, 2))};
   hone_status_t ignored = {0};
   const char *weight = ir_value_recipe(ir_op_operand(op, 1), f->model->session);
@@ -169,9 +168,7 @@ static bool fuse_glu(fuse_t *f, MlirOperation glu) {
     return true;
   if (!parts_match(&parts[0], &parts[1]) || parts[0].weight.N != parts[1].weight.N) return true;
   if (parts[0].has_bias != parts[1].has_bias) return true;
-  const char *activation = ir_op_string(glu, "activation", f->model->session);
-  ir_epilogue_t epilogue = IR_EPILOGUE_SILU_GLU;
-  if (activation && !strcmp(activation, "gelu_tanh")) epilogue = IR_EPILOGUE_GELU_TANH_GLU;
+  ir_epilogue_t epilogue = ir_op_epilogue(glu, f->model->session);
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, glu, f->status);
   ir_value_t fused = merge_parts(f, &rewrite, parts, 2, IR_INTERLEAVE, "gate_up", epilogue);
@@ -193,10 +190,7 @@ static bool fuse_residual(fuse_t *f, MlirOperation add) {
   ir_value_t sum = takes_residual(c) ? c : a, residual = takes_residual(c) ? a : c;
   if (!takes_residual(sum)) return true;
   MlirOperation linear = hone_value_owner(sum);
-  const char *name = ir_op_string(linear, "epilogue", f->model->session);
-  ir_epilogue_t epilogue = IR_EPILOGUE_NONE;
-  if (name && !strcmp(name, "silu_glu")) epilogue = IR_EPILOGUE_SILU_GLU;
-  if (name && !strcmp(name, "gelu_tanh_glu")) epilogue = IR_EPILOGUE_GELU_TANH_GLU;
+  ir_epilogue_t epilogue = ir_op_epilogue(linear, f->model->session);
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, add, f->status);
   ir_value_t x = ir_op_operand(linear, 0), weight = ir_op_operand(linear, 1),

@@ -30,9 +30,12 @@ static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
   const char *formats = hone_arena_format(
       compile->arena, "quantize{%s%s %s%s}", o->weights ? "weights=" : "",
       o->weights ? o->weights : "", o->head ? "head=" : "", o->head ? o->head : "");
-  const char *acts =
-      hone_arena_format(compile->arena, "quantize-acts{%s%s}%s", o->acts ? "acts=" : "",
-                        o->acts ? o->acts : "", o->rotate ? ",rotate" : "");
+  const char *rotate = !o->rotate ? ""
+                                  : hone_arena_format(compile->arena, ",rotate{%s%s}",
+                                                      o->rotate_block ? "block=" : "",
+                                                      o->rotate_block ? o->rotate_block : "");
+  const char *acts = hone_arena_format(compile->arena, "quantize-acts{%s%s}%s",
+                                       o->acts ? "acts=" : "", o->acts ? o->acts : "", rotate);
   bool has_target = o->target_bpw > 0 || o->target_bytes > 0;
   return hone_passes_run(&compile->model, formats, status) &&
          (!has_target || compile->allocate(compile, status)) &&

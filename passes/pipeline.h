@@ -13,13 +13,14 @@ typedef struct hone_compile_options {  // strings are borrowed
       *weights;  // format of linear weights: "f32", "bf16", "nf4", ... NULL: as in the checkpoint
   const char
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
-  const char *acts;       // "f32", "q8"; NULL: what the weight format prefers
-  bool rotate;            // q8 activations and their weights by block Hadamard matrices
-  const char *cache;      // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
-  const char *emit;       // "exe", "lib", "ir", "llvm", "asm", or an export
-  const char *to;         // phase name to stop after, or NULL
-  const char *dump;       // "PHASE:DIR" or "all:DIR", or NULL
-  const char *calibrate;  // text to calibrate with, or NULL
+  const char *acts;          // "f32", "q8", "b1"; NULL: what the weight format prefers
+  bool rotate;               // q8 activations and their weights by block Hadamard matrices
+  const char *rotate_block;  // "32", "64", "128": their size; NULL: 64
+  const char *cache;         // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
+  const char *emit;          // "exe", "lib", "ir", "llvm", "asm", or an export
+  const char *to;            // phase name to stop after, or NULL
+  const char *dump;          // "PHASE:DIR" or "all:DIR", or NULL
+  const char *calibrate;     // text to calibrate with, or NULL
   int64_t calibration_tokens, calibration_context,
       calibration_memory;          // 0: defaults; memory in MiB
   const char *calibration_inputs;  // "original", "quantized" (default)

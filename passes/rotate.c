@@ -1,18 +1,20 @@
 // Block Hadamard rotation of quantized linears. With R the orthonormal, block-diagonal Hadamard
-// matrix of blocks of 64 inputs,
+// matrix of blocks of 64 inputs (or 32, or 128),
 //   x W^T  ->  (x R)(W R)^T
 // is exact, and both sides become easier to quantize: rows of W R are closer to Gaussian, and an
 // outlier of x is spread over its block (QuaRot, arXiv 2404.00456; blocks as in MR-GPTQ, arXiv
 // 2509.23202). W R is made when the weight is packed, x R by the kernels that write q8 rows.
 // Needs: q8 activations (quantize-acts). Changes: the attribute rotate of q8 rows and of the
 // recipes they meet. Keeps: ops, types, and the value of every block but for quantization. What
-// stays as it is: rows whose width 64 does not divide, weights that anything but a linear of
-// rotated rows uses (tied embeddings), and whatever shares rows with those.
+// stays as it is: rows whose width the block does not divide, rows that are rotated already
+// (QuEST), weights that anything but a linear of rotated rows uses (tied embeddings), and whatever
+// shares rows with those.
 #include "base/map.h"
 #include "passes/pass_internal.h"
 
 typedef struct rotation {
   ir_model_t *model;
+  int64_t block;
   hone_map_t *kept;  // names of recipes that cannot be rotated
   size_t kept_count, rotated_count;
 } rotation_t;
@@ -27,7 +29,7 @@ static bool makes_rows(MlirOperation op) {
   hone_format_t format;
   int64_t rows, columns;
   ir_op_kind_t kind = ir_op_kind(op);
-  return (kind == IR_OP_QUANTIZE || kind == IR_OP_NORM) &&
+  return (kind == IR_OP_QUANTIZE || kind == IR_OP_NORM) && !ir_op_int(op, "rotate", 0) &&
          ir_value_shape(mlirOperationGetResult(op, 0), &format, &rows, &columns) &&
          format.storage == HONE_Q8;
 }
@@ -43,7 +45,7 @@ static bool can_rotate(rotation_t *r, MlirOperation op) {
   hone_format_t format;
   int64_t rows, columns;
   ir_value_t value = mlirOperationGetResult(op, 0);
-  if (!ir_value_shape(value, &format, &rows, &columns) || columns % IR_ROTATION) return false;
+  if (!ir_value_shape(value, &format, &rows, &columns) || columns % r->block) return false;
   MlirOpOperand use = mlirValueGetFirstUse(value);
   for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
     const char *recipe = recipe_of(r, use);
@@ -86,17 +88,20 @@ static void keep_sharers(rotation_t *r, MlirOperation op) {
 
 static void rotate(rotation_t *r, MlirOperation op) {
   if (!makes_rows(op) || !can_rotate(r, op)) return;
-  hone_op_set_int(op, "rotate", IR_ROTATION);
+  hone_op_set_int(op, "rotate", r->block);
   r->rotated_count++;
   MlirOpOperand use = mlirValueGetFirstUse(mlirOperationGetResult(op, 0));
   for (; !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use))
-    ir_recipe_set_rotate(r->model, recipe_of(r, use), IR_ROTATION);
+    ir_recipe_set_rotate(r->model, recipe_of(r, use), r->block);
 }
 
 bool hone_pass_rotate(ir_model_t *model, const char *options, hone_status_t *status) {
-  (void)options;
+  const char *text = hone_pass_option(model, options, "block");
+  rotation_t r = {.model = model, .block = HONE_ROTATION};
+  if (text && (!hone_text_parse_i64(text, &r.block) || !hone_rotation_known(r.block)))
+    return hone_fail(status, HONE_INVALID, "block=%.40s: blocks of 32, 64 or 128 inputs", text);
   hone_arena_t *arena = hone_arena_create();
-  rotation_t r = {.model = model, .kept = hone_map_create(arena)};
+  r.kept = hone_map_create(arena);
   for_each_op(&r, keep_other_uses);
   for (size_t before = (size_t)-1;
        before != r.kept_count;) {  // a kept weight keeps its rows' others
@@ -108,6 +113,6 @@ bool hone_pass_rotate(ir_model_t *model, const char *options, hone_status_t *sta
   return r.rotated_count > 0 ||
          hone_fail(status, HONE_UNSUPPORTED,
                    "nothing can be rotated: it takes linears of quantized weights and q8 "
-                   "activations, with a multiple of %d inputs",
-                   IR_ROTATION);
+                   "activations that are not rotated yet, with a multiple of %d inputs",
+                   (int)r.block);
 }

@@ -1,23 +1,26 @@
 // See hadamard.h.
 #include "quant/hadamard.h"
 
-static const float scale = 0.125f;  // 1 / sqrt(64)
+#include <math.h>
 
-static void rotate_block(float *restrict x) {
-  for (int far = 1; far < HONE_HADAMARD; far *= 2) {
-    for (int i = 0; i < HONE_HADAMARD; i += 2 * far) {
-      for (int j = i; j < i + far; j++) {
+static float scale_of(uint32_t block) { return (float)(1 / sqrt((double)block)); }
+
+static void rotate_block(float *restrict x, uint32_t block, float scale) {
+  for (uint32_t far = 1; far < block; far *= 2) {
+    for (uint32_t i = 0; i < block; i += 2 * far) {
+      for (uint32_t j = i; j < i + far; j++) {
         float a = x[j], b = x[j + far];
         x[j] = a + b;
         x[j + far] = a - b;
       }
     }
   }
-  for (int i = 0; i < HONE_HADAMARD; i++) x[i] *= scale;
+  for (uint32_t i = 0; i < block; i++) x[i] *= scale;
 }
 
-void hone_hadamard_columns(float *rows, uint64_t N, uint64_t K) {
-  for (uint64_t i = 0; i < N * K; i += HONE_HADAMARD) rotate_block(rows + i);
+void hone_hadamard_columns(float *rows, uint64_t N, uint64_t K, uint32_t block) {
+  float scale = scale_of(block);
+  for (uint64_t i = 0; i < N * K; i += block) rotate_block(rows + i, block, scale);
 }
 
 // One butterfly of whole rows, scaled at the last stage.
@@ -29,13 +32,13 @@ static void turn_rows(float *restrict a, float *restrict b, uint64_t K, float fa
   }
 }
 
-void hone_hadamard_both(float *matrix, uint64_t K) {
-  hone_hadamard_columns(matrix, K, K);
-  for (uint64_t block = 0; block < K; block += HONE_HADAMARD) {
-    for (uint64_t far = 1; far < HONE_HADAMARD; far *= 2) {
-      float factor = far == HONE_HADAMARD / 2 ? scale : 1.0f;
-      for (uint64_t i = block; i < block + HONE_HADAMARD; i++)
-        if (!(i & far)) turn_rows(matrix + i * K, matrix + (i + far) * K, K, factor);
+void hone_hadamard_both(float *matrix, uint64_t K, uint32_t block) {
+  hone_hadamard_columns(matrix, K, K, block);
+  for (uint64_t first = 0; first < K; first += block) {
+    for (uint32_t far = 1; far < block; far *= 2) {
+      float factor = far == block / 2 ? scale_of(block) : 1.0f;
+      for (uint64_t i = first; i < first + block; i++)
+        if (!((i - first) & far)) turn_rows(matrix + i * K, matrix + (i + far) * K, K, factor);
     }
   }
 }

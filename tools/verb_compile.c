@@ -36,11 +36,14 @@ static const hone_option_t options[] = {
     {HONE_OPTION_STRING, "--head", NULL, "FMT", FIELD(compile.head),
      .help =
          "format of embedding and head; default: q8 if weights are quantized, else as the weights"},
-    {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8",
-     .help = "activations entering linears; default: what the weight format prefers"},
+    {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8|b1",
+     .help = "activations entering linears; default: what the weight format prefers. b1 is for "
+             "models trained so"},
     {HONE_OPTION_FLAG, "--rotate", .field = FIELD(compile.rotate),
      .help = "rotate q8 activations and the weights they meet by block Hadamard matrices: fewer "
              "outliers, so less error at low bits"},
+    {HONE_OPTION_CHOICE, "--rotate-block", NULL, "N", FIELD(compile.rotate_block), "32|64|128",
+     .help = "inputs that one block of --rotate turns together; default: 64"},
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
      .help = "KV cache; default: f32 for f32 weights, else f16"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
@@ -223,10 +226,13 @@ static bool check(const fields_t *fields, hone_status_t *status) {
                      compile->acts    ? "--acts"
                      : compile->cache ? "--kv"
                                       : "--rotate");
-  if (compile->rotate && compile->acts && !strcmp(compile->acts, "f32"))
+  if (compile->rotate && compile->acts && strcmp(compile->acts, "q8"))
     return hone_fail(status, HONE_INVALID,
-                     "--rotate with --acts f32: rotation is done on the way to q8 activations; "
-                     "leave one of them out");
+                     "--rotate with --acts %s: rotation is done on the way to q8 activations; "
+                     "leave one of them out",
+                     compile->acts);
+  if (compile->rotate_block && !compile->rotate)
+    return hone_fail(status, HONE_INVALID, "--rotate-block is the size of --rotate: give both");
   return true;
 }
 

@@ -32,15 +32,33 @@ static bool check_weight(const hone_kernel_spec_t *spec, hone_status_t *status) 
   return true;
 }
 
+// Pads of a b1 row would count as signs.
+static bool check_signs(const hone_kernel_spec_t *spec, hone_storage_t rows,
+                        hone_status_t *status) {
+  if (rows != HONE_B1 || spec->K % HONE_GROUP == 0) return true;
+  return refuse(spec, "b1 rows of columns that are no multiple of 64", status);
+}
+
+static bool check_output(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  bool is_code = spec->output == HONE_Q8 || spec->output == HONE_B1;
+  if (!is_code && (spec->output != HONE_F32 || spec->family == HONE_FAMILY_QUANTIZE))
+    return refuse(spec, "this output format", status);
+  return check_signs(spec, spec->output, status);
+}
+
 static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_weight(spec, status)) return false;
   bool scaled = hone_format_is_quantized(spec->weight.storage);
-  if (spec->input != HONE_F32 && !(spec->input == HONE_Q8 && scaled)) {
+  bool planes = hone_format_info(spec->weight.storage)->grid == HONE_GRID_PLANES;
+  bool has_input = spec->input == HONE_F32 || (spec->input == HONE_Q8 && scaled) ||
+                   (spec->input == HONE_B1 && planes);
+  if (!has_input) {
     return hone_fail(status, HONE_UNSUPPORTED,
-                     "no cpu kernel %s for %s weights with %s activations: use f32%s",
+                     "no cpu kernel %s for %s weights with %s activations: use f32%s%s",
                      hone_family_name(spec->family), storage_name(spec->weight.storage),
-                     storage_name(spec->input), scaled ? " or q8" : "");
+                     storage_name(spec->input), scaled ? " or q8" : "", planes ? " or b1" : "");
   }
+  if (!check_signs(spec, spec->input, status)) return false;
   if (spec->glu && spec->N % 2 != 0)
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
@@ -67,21 +85,21 @@ static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
   return true;
 }
 
-// Rotation is of whole groups, on their way to q8.
+// Rotation is of whole blocks, on their way to q8 or b1.
 static bool check_rotate(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!spec->rotate) return true;
-  if (spec->rotate != HONE_GROUP) return refuse(spec, "a rotation that is not of 64", status);
-  if (spec->K % HONE_GROUP) return refuse(spec, "a rotation that does not divide K", status);
-  bool q8 = spec->family == HONE_FAMILY_QUANTIZE ||
-            (spec->family == HONE_FAMILY_NORM && spec->output == HONE_Q8);
-  return q8 || refuse(spec, "a rotation of rows that are not q8", status);
+  if (!hone_rotation_known(spec->rotate))
+    return refuse(spec, "a rotation that is not of 32, 64 or 128", status);
+  if (spec->K % spec->rotate) return refuse(spec, "a rotation that does not divide K", status);
+  bool codes = spec->family == HONE_FAMILY_QUANTIZE ||
+               (spec->family == HONE_FAMILY_NORM && spec->output != HONE_F32);
+  return codes || refuse(spec, "a rotation of rows that are not quantized", status);
 }
 
 bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                            hone_status_t *status) {
   (void)isa;  // the levels differ in speed only
-  if ((unsigned)spec->activation > HONE_ACTIVATION_GELU_TANH)
-    return refuse(spec, "this activation", status);
+  if (spec->activation >= HONE_ACTIVATION_COUNT) return refuse(spec, "this activation", status);
   if (!check_rotate(spec, status)) return false;
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
@@ -91,8 +109,7 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
       return check_dimension(spec, "K", spec->K, status) && check_weight(spec, status);
     case HONE_FAMILY_NORM:
       if (!check_dimension(spec, "K", spec->K, status)) return false;
-      if (spec->output != HONE_F32 && spec->output != HONE_Q8)
-        return refuse(spec, "this output format", status);
+      if (!check_output(spec, status)) return false;
       if (!isfinite(spec->epsilon) || spec->epsilon < 0)
         return refuse(spec, "a negative epsilon", status);
       return true;
@@ -106,6 +123,7 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
     case HONE_FAMILY_ATTEND_DECODE:
     case HONE_FAMILY_ROPE_KV: return check_heads(spec, status);
     case HONE_FAMILY_QUANTIZE:
+      return check_dimension(spec, "K", spec->K, status) && check_output(spec, status);
     case HONE_FAMILY_GLU:
     case HONE_FAMILY_ADD:
     case HONE_FAMILY_ARGMAX:

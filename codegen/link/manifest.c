@@ -47,6 +47,7 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   if (options->target_bpw > 0) hone_json_f64(json, "target_bpw", options->target_bpw);
   if (options->target_bytes > 0) hone_json_i64(json, "target_bytes", options->target_bytes);
   if (options->rotate) hone_json_bool(json, "rotate", true);
+  if (options->rotate_block) hone_json_string(json, "rotate_block", options->rotate_block);
   hone_json_object_end(json);
 }
 

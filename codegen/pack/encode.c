@@ -25,7 +25,8 @@ static bool scan(const hone_rows_t *rows, visit_fn *visit, void *user, hone_stat
     int64_t count = rows->N - first < step ? rows->N - first : step;
     ok = hone_rows_read(rows, first, count, buffer, status);
     if (ok && rows->recipe->rotate)
-      hone_hadamard_columns(buffer, (uint64_t)count, (uint64_t)rows->K);
+      hone_hadamard_columns(buffer, (uint64_t)count, (uint64_t)rows->K,
+                            (uint32_t)rows->recipe->rotate);
     for (int64_t i = 0; i < count && ok; i++)
       visit(user, hone_rows_at(rows, buffer, count, i), rows->K);
   }
@@ -48,7 +49,7 @@ static bool learn_levels(const hone_rows_t *rows, hone_quantizer_t *quantizer,
     float *to = sample + (uint64_t)i * Kp;
     ok = hone_rows_read(rows, first, got, pair, status);
     if (ok) memcpy(to, hone_rows_at(rows, pair, got, row - first), K * sizeof *to);
-    if (ok && rows->recipe->rotate) hone_hadamard_columns(to, 1, K);
+    if (ok && rows->recipe->rotate) hone_hadamard_columns(to, 1, K, (uint32_t)rows->recipe->rotate);
     memset(to + K, 0, (Kp - K) * sizeof *to);
   }
   if (ok && !hone_quantizer_learn(quantizer, sample, count))
@@ -88,21 +89,22 @@ bool hone_solver_read(const hone_compile_t *compile, const char *writer, hone_so
 }
 
 // E[(x R)(x R)^T] = R H R, and likewise for what else is known.
-static void rotate_moments(hone_moment_set_t *moments, uint64_t N, uint64_t K) {
-  if (moments->second) hone_hadamard_both(moments->second, K);
-  if (moments->cross) hone_hadamard_both(moments->cross, K);
-  if (moments->residual) hone_hadamard_columns(moments->residual, N, K);
+static void rotate_moments(hone_moment_set_t *moments, uint64_t N, uint64_t K, uint32_t block) {
+  if (moments->second) hone_hadamard_both(moments->second, K, block);
+  if (moments->cross) hone_hadamard_both(moments->cross, K, block);
+  if (moments->residual) hone_hadamard_columns(moments->residual, N, K, block);
 }
 
 // Mean squares (K) of the rotated inputs: the diagonal of their second moments where those are
 // known. Else each gets the mean of its block, which is what it would be if the inputs were
-// uncorrelated: every element of R squared is 1 / 64.
-static void rotate_squares(const float *squares, const float *second, uint64_t K, float *out) {
-  for (uint64_t first = 0; first < K; first += HONE_HADAMARD) {
+// uncorrelated: every element of R squared is 1 / block.
+static void rotate_squares(const float *squares, const float *second, uint64_t K, uint32_t block,
+                           float *out) {
+  for (uint64_t first = 0; first < K; first += block) {
     double sum = 0;
-    for (uint64_t k = first; k < first + HONE_HADAMARD; k++) sum += (double)squares[k];
-    for (uint64_t k = first; k < first + HONE_HADAMARD; k++)
-      out[k] = second ? second[k * K + k] : (float)(sum / HONE_HADAMARD);
+    for (uint64_t k = first; k < first + block; k++) sum += (double)squares[k];
+    for (uint64_t k = first; k < first + block; k++)
+      out[k] = second ? second[k * K + k] : (float)(sum / block);
   }
 }
 
@@ -114,7 +116,7 @@ static bool fill_importance(const float *squares, const hone_moment_set_t *momen
     if (!rotated)
       return hone_fail(status, HONE_EXHAUSTED, "no memory for %llu mean squares",
                        (unsigned long long)K);
-    rotate_squares(squares, moments->second, K, rotated);
+    rotate_squares(squares, moments->second, K, encoder->rotate, rotated);
     squares = rotated;
   }
   hone_importance_fill(squares, K, encoder->importance);
@@ -135,7 +137,7 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   if (solver->method != HONE_SOLVE_SCALES &&
       !statistics->moments(statistics->self, source, K, &moments, status))
     return false;
-  if (encoder->rotate) rotate_moments(&moments, (uint64_t)rows->N, K);
+  if (encoder->rotate) rotate_moments(&moments, (uint64_t)rows->N, K, encoder->rotate);
   if (!statistics->mean_squares(statistics->self, source, &squares, status) ||
       !fill_importance(squares, &moments, K, encoder, status)) {
     free(moments.second);
@@ -235,7 +237,7 @@ static bool fit_second(const hone_rows_t *rows, hone_encoder_t *encoder, hone_st
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                           hone_status_t *status) {
-  hone_encoder_t encoder = {.rotate = rows->recipe->rotate != 0};
+  hone_encoder_t encoder = {.rotate = (uint32_t)rows->recipe->rotate};
   uint64_t K = (uint64_t)rows->K;
   encoder.importance = aligned_alloc(64, hone_padded(K) * sizeof(float));
   if (!encoder.importance)
@@ -314,7 +316,7 @@ static void tell(const hone_encoder_t *encoder, int64_t row, float *decoded) {
   const char *source;
   int64_t source_row;
   if (!encoder->statistics || row >= encoder->rows->N) return;
-  if (encoder->rotate) hone_hadamard_columns(decoded, 1, encoder->quantizer.K);
+  if (encoder->rotate) hone_hadamard_columns(decoded, 1, encoder->quantizer.K, encoder->rotate);
   hone_rows_source(encoder->rows, row, &source, &source_row);
   encoder->statistics->replace(encoder->statistics->self, source, source_row, decoded);
 }
@@ -345,7 +347,7 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, float *v
   float *decoded = malloc(q->Kp * sizeof *decoded);
   bool is_calibrated = encoder->curvature.H != NULL;
   int64_t bad = decoded ? -1 : -2;
-  if (encoder->rotate) hone_hadamard_columns(values, (uint64_t)count, q->Kp);
+  if (encoder->rotate) hone_hadamard_columns(values, (uint64_t)count, q->Kp, encoder->rotate);
   if (is_calibrated && bad == -1) bad = solve(encoder, first, values, count, codes, scales, error);
   for (int64_t i = 0; i < count && bad == -1; i++) {
     uint64_t n = (uint64_t)(first + i);

@@ -12,8 +12,8 @@ typedef struct hone_encoder {
   float *second;               // of nf4dq's scales
   hone_curvature_t curvature;  // of a calibrated tensor; H NULL: scales only
   int sweeps;
-  bool rotate;              // rows, and all of the above, are multiplied by hadamard.h's R
-  const hone_rows_t *rows;  // borrowed
+  uint32_t rotate;  // rows, and all of the above, are multiplied by hadamard.h's R of these blocks
+  const hone_rows_t *rows;              // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
   hone_stored_t *stored;                // keeps or has the rows, or NULL
 } hone_encoder_t;

@@ -101,23 +101,22 @@ static bool lower_quantize(hone_lower_t *lower, MlirOperation op) {
   shape_t out;
   if (!expect_f32(lower, ir_op_operand(op, 0), "the quantized activation")) return false;
   if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
-  if (out.storage != HONE_Q8)
-    return hone_fail(lower->status, HONE_UNSUPPORTED, "activations can be quantized to q8 only");
+  if (out.storage != HONE_Q8 && out.storage != HONE_B1)
+    return hone_fail(lower->status, HONE_UNSUPPORTED,
+                     "activations can be quantized to q8 and b1 only");
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
-  hone_kernel_spec_t spec = {.K = (uint32_t)out.columns,
+  hone_kernel_spec_t spec = {.output = out.storage,
+                             .K = (uint32_t)out.columns,
                              .rotate = (uint8_t)ir_op_int(op, "rotate", 0)};
   return finish(lower, op, "quantize", IN(QUANTIZE), &spec, operands, 2);
 }
 
-static bool read_activation(hone_lower_t *lower, const char *name, uint8_t *out_activation) {
-  if (name && !strcmp(name, "silu")) {
-    *out_activation = HONE_ACTIVATION_SILU;
-  } else if (name && !strcmp(name, "gelu_tanh")) {
-    *out_activation = HONE_ACTIVATION_GELU_TANH;
-  } else {
-    return hone_fail(lower->status, HONE_UNSUPPORTED, "activation '%s' has no kernel",
-                     name ? name : "");
-  }
+static bool read_activation(hone_lower_t *lower, hone_slice_t name, uint8_t *out_activation) {
+  hone_activation_t activation;
+  if (!hone_activation_find(name, &activation))
+    return hone_fail(lower->status, HONE_UNSUPPORTED, "activation '%.*s' has no kernel",
+                     (int)name.bytes, name.data ? name.data : "");
+  *out_activation = (uint8_t)activation;
   return true;
 }
 
@@ -126,7 +125,7 @@ static bool read_epilogue(hone_lower_t *lower, MlirOperation op, hone_kernel_spe
   if (!name || !strcmp(name, "none")) return true;
   if (!hone_text_ends(name, "_glu"))
     return hone_fail(lower->status, HONE_UNSUPPORTED, "epilogue '%s' has no kernel", name);
-  const char *activation = hone_arena_strndup(lower->arena, name, strlen(name) - strlen("_glu"));
+  hone_slice_t activation = {name, strlen(name) - strlen("_glu")};
   spec->glu = 1;
   return read_activation(lower, activation, &spec->activation);
 }
@@ -237,7 +236,8 @@ static bool lower_binary(hone_lower_t *lower, MlirOperation op, bool is_glu) {
   hone_kernel_spec_t spec = {.K = (uint32_t)shape.columns};
   if (!is_glu) return finish(lower, op, "add", IN(ADD), &spec, operands, 3);
   const char *activation = ir_op_string(op, "activation", lower->model->session);
-  if (!read_activation(lower, activation, &spec.activation)) return false;
+  if (!read_activation(lower, hone_slice(activation ? activation : ""), &spec.activation))
+    return false;
   return finish(lower, op, "glu", IN(GLU), &spec, operands, 3);
 }
 

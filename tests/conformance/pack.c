@@ -271,12 +271,27 @@ void packed_destroy(packed_t *packed) {
   free(packed->values_int8);
 }
 
+// Random bits, and one scale per row.
+static void pack_signs(rows_t *rows, uint32_t M, uint32_t K, uint64_t *random) {
+  uint64_t stride = hone_row_bytes(HONE_B1, K);
+  for (uint32_t m = 0; m < M; m++) {
+    float scale = random_real(random) + 1.1f;
+    put(&rows->region, stride * m + hone_padded(K) / 8, &scale, 4);
+    for (uint32_t k = 0; k < K; k++) {
+      bool plus = random_bits(random) & 1;
+      if (plus) rows->region.data[stride * m + k / 8] |= (uint8_t)(1 << k % 8);
+      rows->values[(size_t)m * K + k] = (double)(plus ? scale : -scale);
+    }
+  }
+}
+
 rows_t pack_rows(hone_storage_t storage, uint32_t M, uint32_t K, uint64_t *random) {
   uint64_t stride = hone_row_bytes(storage, K), Kp = hone_padded(K), G = Kp / 64;
   rows_t rows = {region_create(stride * M), calloc((size_t)M * K, sizeof(double))};
   if (!rows.values) abort();
   memset(rows.region.data, 0, rows.region.bytes);
-  for (uint32_t m = 0; m < M; m++) {
+  if (storage == HONE_B1) pack_signs(&rows, M, K, random);
+  for (uint32_t m = 0; m < M && storage != HONE_B1; m++) {
     float scale = 0;
     int32_t sum = 0;
     for (uint32_t k = 0; k < K; k++) {

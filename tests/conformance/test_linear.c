@@ -24,6 +24,8 @@ static const struct {
 } formats[] = {{{HONE_F32, 0}, HONE_F32}, {{HONE_F16, 0}, HONE_F32},  {{HONE_BF16, 0}, HONE_F32},
                {{HONE_Q8, 64}, HONE_F32}, {{HONE_NF4, 64}, HONE_F32}, {{HONE_Q8, 64}, HONE_Q8},
                {{HONE_NF4, 64}, HONE_Q8}};
+// Rows of signs have whole groups.
+static const shape_t whole[] = {{59, 192}, {6, 320}, {66, 64}, {172, 128}};
 // The last shapes have an odd number of 64-row blocks, so that half of the padded rows is not a
 // padded width.
 static const shape_t shapes[] = {{4, 64},    {172, 172}, {512, 48}, {1000, 200}, {4, 172},
@@ -38,7 +40,8 @@ static const struct {
                  {1, 0, 1, 0},
                  {0, 1, 0, HONE_ACTIVATION_SILU},
                  {1, 1, 0, HONE_ACTIVATION_GELU_TANH},
-                 {1, 1, 1, HONE_ACTIVATION_SILU}};
+                 {1, 1, 1, HONE_ACTIVATION_SILU},
+                 {0, 1, 0, HONE_ACTIVATION_RELU2}};
 static const uint32_t tokens_of[] = {0, 0, 2, 3,
                                      4};  // of the variants of a case; the first is the gemv
 static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
@@ -85,7 +88,7 @@ static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, siz
 static linear_case_t make_ragged(bench_t *bench, hone_format_t weight, hone_storage_t input,
                                  size_t number) {
   static const uint32_t blocks[] = {3, 2, 4, 0};
-  shape_t shape = ragged[number % RAGGED];
+  shape_t shape = input == HONE_B1 ? whole[number % RAGGED] : ragged[number % RAGGED];
   linear_case_t c = {.variants = 2};
   c.spec = (hone_kernel_spec_t){
       .weight = weight, .input = input, .N = shape.N, .K = shape.K, .unroll = number % 5 % 3};
@@ -106,6 +109,7 @@ typedef struct problem {
 } problem_t;
 
 static double activate(uint8_t activation, double x) {
+  if (activation == HONE_ACTIVATION_RELU2) return x > 0 ? x * x : 0;
   if (activation == HONE_ACTIVATION_SILU) return x / (1 + exp(-x));
   return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
 }
@@ -135,7 +139,8 @@ static double expected(const linear_case_t *c, const problem_t *p, uint32_t m, u
     double up_size = 0;
     double gate = dot(c, p, m, 2 * column, &size), up = dot(c, p, m, 2 * column + 1, &up_size);
     y = activate(c->spec.activation, gate) * up;
-    size = 2 * size * (fabs(up) + 1) + (fabs(gate) + 1) * up_size;
+    double slope = c->spec.activation == HONE_ACTIVATION_RELU2 ? 2 * fabs(gate) : 2;
+    size = slope * size * (fabs(up) + 1) + (fabs(y / up) + fabs(gate) + 1) * up_size;
   } else {
     y = dot(c, p, m, column, &size);
   }
@@ -199,7 +204,7 @@ static void run_case(const bench_t *bench, size_t isa, const linear_case_t *c, u
 
 static void test_linear(void **state) {
   (void)state;
-  enum { CASES = FORMATS * (SHAPES + EPILOGUES - 1) + 2 * FORMAT_LIMIT };
+  enum { CASES = FORMATS * (SHAPES + EPILOGUES - 1) + 3 * FORMAT_LIMIT };
   bench_t *bench = bench_create();
   linear_case_t *cases = HONE_NEW_ARRAY(bench->arena, linear_case_t, CASES);
   size_t count = 0;
@@ -218,6 +223,8 @@ static void test_linear(void **state) {
     if (!hone_format_is_quantized(all[i].storage)) continue;
     cases[count] = make_ragged(bench, all[i], HONE_F32, count), count++;
     cases[count] = make_ragged(bench, all[i], HONE_Q8, count), count++;
+    if (hone_format_info(all[i].storage)->grid != HONE_GRID_PLANES) continue;
+    cases[count] = make_ragged(bench, all[i], HONE_B1, count), count++;
   }
   bench_build(bench);
   for (size_t isa = 0; isa < bench->isa_count; isa++) {

@@ -64,11 +64,21 @@ static void test_refusals(void **state) {
   spec = (hone_kernel_spec_t){.family = HONE_FAMILY_NORM, .K = 64, .output = HONE_NF4};
   refuses(session, &spec, "output");
   spec.output = HONE_F32, spec.rotate = 64;
-  refuses(session, &spec, "rows that are not q8");
+  refuses(session, &spec, "rows that are not quantized");
   spec.output = HONE_Q8, spec.K = 100;
   refuses(session, &spec, "does not divide K");
-  spec.K = 128, spec.rotate = 32;
-  refuses(session, &spec, "not of 64");
+  spec.K = 128, spec.rotate = 16;
+  refuses(session, &spec, "not of 32, 64 or 128");
+  spec.K = 192, spec.rotate = 128;
+  refuses(session, &spec, "does not divide K");
+  spec.K = 96, spec.rotate = 32, spec.output = HONE_B1;
+  refuses(session, &spec, "no multiple of 64");
+  spec = (hone_kernel_spec_t){.family = HONE_FAMILY_QUANTIZE, .K = 64};
+  refuses(session, &spec, "output");
+  spec = good, spec.input = HONE_B1;
+  refuses(session, &spec, "nf4 weights with b1 activations: use f32 or q8");
+  spec.weight = (hone_format_t){HONE_B1, 128}, spec.K = 100;
+  refuses(session, &spec, "no multiple of 64");
   ir_session_destroy(session);
 }
 
@@ -134,9 +144,18 @@ static void test_names(void **state) {
   spec.residual = 1, spec.unroll = 2;
   assert_string_equal(hone_kernel_spec_name(&spec, arena),
                       "gemm.nf4<64>.q8 N=8 K=64 residual tokens=4 unroll=2");
-  hone_kernel_spec_t rotated = {.family = HONE_FAMILY_QUANTIZE, .K = 192, .rotate = 64};
-  assert_string_equal(hone_kernel_spec_name(&rotated, arena), "quantize K=192 rotate=64");
+  hone_kernel_spec_t rotated = {
+      .family = HONE_FAMILY_QUANTIZE, .output = HONE_Q8, .K = 256, .rotate = 64};
+  assert_string_equal(hone_kernel_spec_name(&rotated, arena), "quantize.q8 K=256 rotate=64");
   uint32_t count = 0, rows = 0;
+  hone_kernel_spec_units(&rotated, &count, &rows);
+  assert_int_equal(count, 4);
+  rotated.rotate = 128;
+  hone_kernel_spec_units(&rotated, &count, &rows);
+  assert_int_equal(count, 2);
+  rotated.output = HONE_B1;
+  hone_kernel_spec_units(&rotated, &count, &rows);
+  assert_true(count == 1 && rows == 1);
   hone_kernel_spec_units(&spec, &count, &rows);
   assert_int_equal(count, 16);
   assert_int_equal(rows, 0);

@@ -12,32 +12,36 @@
 
 #include "tests/conformance/pack.h"
 
-static const uint32_t widths[] = {4, 48, 64, 172, 200, 512, 1000};
+static const uint32_t widths[] = {4, 48, 64, 96, 172, 200, 512, 1000};
 static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
 
 enum {
   WIDTHS = sizeof widths / sizeof *widths,
   ROWS = sizeof rows_of / sizeof *rows_of,
-  KINDS = 11,   // per width: the specifications of kind_spec
+  KINDS = 20,   // per width: the specifications of kind_spec
   VOCAB = 259,  // rows of the embedding
 };
 
-// Kinds 0..10 of a width, in this order; the last two are for whole groups only.
+// Kinds of a width, in this order; those that rotate or make signs are for whole blocks only.
 static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
   hone_kernel_spec_t spec = {.K = K};
   switch (kind) {
     case 0: spec.family = HONE_FAMILY_NORM, spec.output = HONE_F32, spec.epsilon = 1e-5f; break;
     case 1: spec.family = HONE_FAMILY_NORM, spec.output = HONE_Q8, spec.epsilon = 1e-6f; break;
-    case 2: spec.family = HONE_FAMILY_QUANTIZE; break;
+    case 2: spec.family = HONE_FAMILY_QUANTIZE, spec.output = HONE_Q8; break;
     case 3: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_SILU; break;
     case 4: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_GELU_TANH; break;
     case 5: spec.family = HONE_FAMILY_ADD; break;
     case 6: spec.family = HONE_FAMILY_ARGMAX; break;
     case 7: spec.family = HONE_FAMILY_SOFTMAX; break;
     case 8: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_NONE; break;
-    case 9: spec.family = HONE_FAMILY_QUANTIZE, spec.rotate = 64; break;
-    default:
-      spec.family = HONE_FAMILY_NORM, spec.output = HONE_Q8, spec.epsilon = 1e-6f, spec.rotate = 64;
+    case 9: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_RELU2; break;
+    case 10: spec.family = HONE_FAMILY_QUANTIZE, spec.output = HONE_B1; break;
+    case 11: spec.family = HONE_FAMILY_NORM, spec.output = HONE_B1, spec.epsilon = 1e-6f; break;
+    default:  // 12 to 19: rotated by 32, 64, 128 to q8, by 128 to b1; quantize and norm of each
+      spec.family = kind % 2 ? HONE_FAMILY_NORM : HONE_FAMILY_QUANTIZE;
+      spec.output = kind < 18 ? HONE_Q8 : HONE_B1, spec.epsilon = kind % 2 ? 1e-6f : 0;
+      spec.rotate = (uint8_t)(kind < 18 ? 32 << (kind - 12) / 2 : 128);
   }
   return spec;
 }
@@ -67,14 +71,38 @@ static void check_quantized(const uint8_t *row, const double *want, uint32_t K, 
   for (uint64_t i = used; i < hone_row_bytes(HONE_Q8, K); i++) assert_int_equal(row[i], 0);
 }
 
-// Each block of 64 times H / 8, by the definition of H.
-static void rotate(double *row, uint32_t K) {
-  for (uint32_t first = 0; first < K; first += 64) {
-    double sums[64] = {0};
-    for (uint32_t j = 0; j < 64; j++)
-      for (uint32_t i = 0; i < 64; i++)
+// A b1 row against the f32 row it stands for; numbers within rounding of zero have either sign, but
+// a row of zeros is all minus.
+static void check_signs(const uint8_t *row, const double *want, uint32_t K, const char *name,
+                        size_t m) {
+  double squares = 0;
+  float scale;
+  for (uint32_t k = 0; k < K; k++) squares += want[k] * want[k];
+  memcpy(&scale, row + K / 8, 4);
+  double size = sqrt(squares / K);
+  check_close(scale, size * sqrt(2 / acos(-1.0)), size * 1e-6 + 1e-22, name, m, 0);
+  for (uint32_t k = 0; k < K; k++) {
+    bool plus = row[k / 8] >> k % 8 & 1;
+    if (plus != (want[k] > 0) && (squares == 0 || fabs(want[k]) > 2e-6 * size))
+      fail_msg("%s: row %zu column %u: %g has the wrong sign", name, m, k, want[k]);
+  }
+  for (uint64_t i = K / 8 + 4; i < hone_row_bytes(HONE_B1, K); i++) assert_int_equal(row[i], 0);
+}
+
+static void check_codes(const hone_kernel_spec_t *spec, const uint8_t *row, const double *want,
+                        const char *name, size_t m) {
+  if (spec->output == HONE_Q8) check_quantized(row, want, spec->K, name, m);
+  if (spec->output == HONE_B1) check_signs(row, want, spec->K, name, m);
+}
+
+// Each block times H / sqrt(block), by the definition of H.
+static void rotate(double *row, uint32_t K, uint32_t block) {
+  for (uint32_t first = 0; first < K; first += block) {
+    double sums[128] = {0};
+    for (uint32_t j = 0; j < block; j++)
+      for (uint32_t i = 0; i < block; i++)
         sums[j] += __builtin_popcount(i & j) % 2 ? -row[first + i] : row[first + i];
-    for (uint32_t j = 0; j < 64; j++) row[first + j] = sums[j] / 8;
+    for (uint32_t j = 0; j < block; j++) row[first + j] = sums[j] / sqrt(block);
   }
 }
 
@@ -91,6 +119,7 @@ static void check_reals(const region_t *out, const double *want, uint32_t M, uin
 }
 
 static double activate(uint8_t activation, double x) {
+  if (activation == HONE_ACTIVATION_RELU2) return x > 0 ? x * x : 0;
   if (activation == HONE_ACTIVATION_NONE) return x;
   if (activation == HONE_ACTIVATION_SILU) return x / (1 + exp(-x));
   return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
@@ -112,9 +141,8 @@ static void run_norm(const bench_t *bench, size_t isa, size_t kernel, uint32_t M
     for (uint32_t k = 0; k < K; k++) {
       row[k] *= (double)((const float *)gain.data)[k] / sqrt(squares / K + (double)spec->epsilon);
     }
-    if (spec->rotate) rotate(row, K);
-    if (spec->output == HONE_Q8)
-      check_quantized(out.data + hone_row_bytes(HONE_Q8, K) * m, row, K, name, m);
+    if (spec->rotate) rotate(row, K, spec->rotate);
+    check_codes(spec, out.data + hone_row_bytes(spec->output, K) * m, row, name, m);
   }
   if (spec->output == HONE_F32) check_reals(&out, x.values, M, K, 2e-6, name);
   region_destroy(&out);
@@ -135,13 +163,14 @@ static void run_quantize(const bench_t *bench, size_t isa, size_t kernel, uint32
       memcpy(x.region.data + hone_row_bytes(HONE_F32, K) + (size_t)k * 4, &tiny, 4);
     }
   }
-  region_t out = region_create(hone_row_bytes(HONE_Q8, K) * M);
+  region_t out = region_create(hone_row_bytes(spec->output, K) * M);
   hone_kernel_args_t args = {.ptr = {x.region.data, out.data}, .M = M};
   bench_run(bench, isa, kernel, &args, &(outputs_t){1, {1}, {&out}});
   for (uint32_t m = 0; m < M; m++) {
-    if (spec->rotate) rotate(x.values + (size_t)m * K, K);
-    check_quantized(out.data + hone_row_bytes(HONE_Q8, K) * m, x.values + (size_t)m * K, K,
-                    bench_name(bench, isa, kernel), m);
+    double *row = x.values + (size_t)m * K;
+    if (spec->rotate) rotate(row, K, spec->rotate);
+    check_codes(spec, out.data + hone_row_bytes(spec->output, K) * m, row,
+                bench_name(bench, isa, kernel), m);
   }
   region_destroy(&out);
   rows_destroy(&x);
@@ -267,6 +296,7 @@ static void test_rows(void **state) {
     for (size_t kind = 0; kind < KINDS; kind++) {
       hone_kernel_spec_t spec = kind_spec(kind, widths[w]);
       if (spec.rotate && widths[w] % spec.rotate) continue;
+      if (spec.output == HONE_B1 && widths[w] % 64) continue;
       bench_add(bench, &spec);
     }
   }

@@ -1,7 +1,7 @@
 // Every family variant, end to end: compile a random-weight checkpoint that the public transformers
 // library answered for, run the program, and compare all logits (tests/fixtures, made by
-// tests/oracle/make_fixtures.py). The bound is the project's promise: largest absolute difference
-// below 2e-4 of the range of the logits.
+// tests/oracle/make_fixtures.py and make_trained.py). The bound is the project's promise: largest
+// absolute difference below 2e-4 of the range of the logits.
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static void check(bool ok, const hone_status_t *status) {
   if (!ok) fail_msg("%s", status->message);
 }
 
-static expected_t load_expected(const char *folder) {
+static expected_t load_expected(const char *folder, const char *answer) {
   json_error_t error;
   json_t *root = json_load_file(hone_path_join(arena, folder, "expected.json"), 0, &error);
   assert_non_null(root);
@@ -46,8 +46,8 @@ static expected_t load_expected(const char *folder) {
   hone_status_t status = {0};
   char *data;
   size_t bytes;
-  check(hone_file_read(hone_path_join(arena, folder, "logits.f32"), 1 << 28, arena, &data, &bytes,
-                       &status),
+  check(hone_file_read(hone_path_join(arena, folder, answer ? answer : "logits.f32"), 1 << 28,
+                       arena, &data, &bytes, &status),
         &status);
   assert_int_equal(bytes, expected.count * expected.vocab * sizeof(float));
   expected.logits = HONE_NEW_ARRAY(arena, float, expected.count *expected.vocab);
@@ -89,6 +89,7 @@ typedef struct fixture {
   const char *name;     // folder in tests/fixtures
   const char *options;  // of compile
   double bound;         // of the largest difference over the range; 0: the promise
+  const char *answer;   // file with the logits; NULL: logits.f32
 } fixture_t;
 
 static void check_fixture(void **state) {
@@ -98,7 +99,7 @@ static void check_fixture(void **state) {
   const char *folder =
       hone_arena_format(arena, "%s/tests/fixtures/%s", getenv("HONE_SOURCE_DIR"), name);
   const char *program = hone_path_join(arena, scratch, name);
-  expected_t expected = load_expected(folder);
+  expected_t expected = load_expected(folder, fixture->answer);
   const char *command =
       hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32 %s", getenv("HONE_BINARY"),
                         folder, program, fixture->options ? fixture->options : "");
@@ -175,6 +176,7 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
+#define FLOATS "--weights f32 --acts f32"
   // Quantized ones: the values as bitsandbytes has them, then our format with scales rounded to
   // f16.
   static const fixture_t fixtures[] = {
@@ -192,7 +194,20 @@ int main(void) {
       {.name = "llama-bnb-fp4", .options = "--weights f32"},
       {.name = "llama-bnb-nf4", .options = "--acts f32", .bound = 2e-3},
       {.name = "llama-f16", .options = "--weights q8 --rotate", .bound = 6e-2},
+      // Trained quantized. Activations of BitNet have one scale per token, ours one per 64 columns:
+      // the exact answers are those for activations that are not quantized.
+      {.name = "bitnet-float"},
+      {.name = "bitnet-bitlinear", .options = FLOATS, .answer = "logits_floats.f32"},
+      {.name = "bitnet-autobitlinear", .options = FLOATS, .answer = "logits_floats.f32"},
+      {.name = "bitnet-unpacked", .options = FLOATS, .answer = "logits_floats.f32"},
+      {.name = "bitnet-online", .options = FLOATS, .answer = "logits_floats.f32"},
+      {.name = "bitnet-bitlinear", .bound = 2e-2},
+      {.name = "bitnet-online", .bound = 2e-2},
+      // Of QuEST signs are exact; its 8 bits are 256 levels for the whole token.
+      {.name = "quest-w1a1"},
+      {.name = "quest-w1a8", .bound = 2e-2},
   };
+#undef FLOATS
   enum { COUNT = sizeof fixtures / sizeof *fixtures };
   struct CMUnitTest tests[COUNT + 1];
   for (size_t i = 0; i < COUNT; i++)

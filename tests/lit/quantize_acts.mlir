@@ -1,5 +1,5 @@
-// A quantized form of x that comes too late for a linear is not its input; acts=f32 adds nothing, and float linears of the
-// head keep f32 input.
+// A quantized form of x that comes too late for a linear is not its input, and float linears of the head keep f32 input.
+// Rows that the model quantizes itself are not to be asked for otherwise.
 // RUN: hone opt %s --passes quantize-acts | FileCheck %s
 // CHECK-LABEL: func.func private @block(
 // CHECK: %[[Q:.*]] = "hone.quantize"(%arg0)
@@ -8,11 +8,10 @@
 // CHECK-NEXT: "hone.linear"(%[[LATE]],
 // CHECK-LABEL: func.func private @logits(
 // CHECK-NOT: "hone.quantize"
-// RUN: hone opt %s --passes 'quantize-acts{acts=f32}' | FileCheck %s --check-prefix=FLOAT
-// FLOAT-LABEL: func.func private @block(
-// FLOAT: "hone.linear"(%arg0,
-// FLOAT: "hone.quantize"
-// FLOAT-NOT: "hone.quantize"
+// RUN: not hone opt %s --passes 'quantize-acts{acts=f32}' 2>&1 | FileCheck %s --check-prefix=FLOAT
+// FLOAT: acts=f32: the model was trained with q8 activations
+// RUN: not hone opt %s --passes 'quantize-acts{acts=b1}' 2>&1 | FileCheck %s --check-prefix=SIGNS
+// SIGNS: acts=b1: this model was not trained with activations of one bit
 // RUN: hone opt %s --passes 'quantize-acts,hone-cse,fuse' | FileCheck %s --check-prefix=ONCE
 // ONCE-COUNT-1: "hone.quantize"
 // ONCE-NOT: "hone.quantize"

@@ -16,9 +16,17 @@
 // FUSED-LABEL: func.func private @block(
 // FUSED: "hone.norm"({{.*}}rotate = 64 : i64{{.*}}-> tensor<?x64x!hone.q8<64 : i64>>
 // RUN: hone opt %s --passes 'quantize{weights=nf4},quantize-acts,fuse,rotate' | FileCheck %s --check-prefix=FUSED
-// RUN: hone opt %s --passes 'quantize{weights=nf4},quantize-acts,rotate,rotate,quantize-acts' | FileCheck %s
+// RUN: hone opt %s --passes 'quantize{weights=nf4},quantize-acts,rotate,quantize-acts' | FileCheck %s
 // RUN: not hone opt %s --passes rotate 2>&1 | FileCheck %s --check-prefix=NOTHING
+// RUN: not hone opt %s --passes 'quantize{weights=nf4},quantize-acts,rotate,rotate' 2>&1 | FileCheck %s --check-prefix=NOTHING
 // NOTHING: nothing can be rotated
+// RUN: hone opt %s --passes 'quantize{weights=nf4},quantize-acts,rotate{block=32}' | FileCheck %s --check-prefix=BLOCK
+// BLOCK: rotate = 32 : i64, sources = ["a"]
+// BLOCK: "hone.quantize"(%{{.*}}) {rotate = 32 : i64}
+// RUN: not hone opt %s --passes 'quantize{weights=nf4},quantize-acts,rotate{block=128}' 2>&1 | FileCheck %s --check-prefix=WIDE
+// WIDE: nothing can be rotated: {{.*}} a multiple of 128 inputs
+// RUN: not hone opt %s --passes 'rotate{block=48}' 2>&1 | FileCheck %s --check-prefix=BAD
+// BAD: block=48: blocks of 32, 64 or 128 inputs
 module attributes {hone.model = {add_bos = true, bos = 1 : i64, checkpoint = ".", context = 64 : i64, eos = array<i64: 2>, family = "llama", vocab = 128 : i64, width = 64 : i64}} {
   "hone.recipe"() {combine = "single", sources = ["e"], sym_name = "e", type = tensor<128x64xf32>} : () -> ()
   "hone.recipe"() {combine = "single", sources = ["g"], sym_name = "g", type = tensor<64xf32>} : () -> ()

@@ -99,17 +99,23 @@ def make(folder, name):
     answer(folder, name, model, length, generator, str(dtype)[6:])
 
 
-def answer(folder, name, model, length, generator, dtype):
-    """Writes expected.json and logits.f32."""
-    vocab = model.config.vocab_size
-    ids = [1] + torch.randint(3, vocab, (length - 1,), generator=generator).tolist()
+def write_logits(file, model, ids):
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0].contiguous()
-    logits.numpy().astype("<f4").tofile(folder / "logits.f32")
+    logits.numpy().astype("<f4").tofile(file)
+    return logits
+
+
+def answer(folder, name, model, length, generator, dtype):
+    """Writes expected.json and logits.f32; returns the prompt."""
+    vocab = model.config.vocab_size
+    ids = [1] + torch.randint(3, vocab, (length - 1,), generator=generator).tolist()
+    logits = write_logits(folder / "logits.f32", model, ids)
     spread = float(logits.max() - logits.min())
     expected = {"ids": ids, "rows": length, "vocab": vocab, "range": round(spread, 4), "dtype": dtype}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
     print(f"{name}: {sum(f.stat().st_size for f in folder.iterdir())} bytes, logit range {spread:.3f}")
+    return ids
 
 
 def make_quantized(folder, name):
@@ -146,9 +152,14 @@ def make_quantized(folder, name):
     answer(folder, name, model.eval(), 24, generator, kind)
 
 
-torch.set_num_threads(1)
-root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "fixtures")
-for fixture in sys.argv[2:] or [*FIXTURES, *QUANTIZED]:
-    (make_quantized if fixture in QUANTIZED else make)(root / fixture, fixture)
-print(f"torch {torch.__version__}, transformers {transformers.__version__}, "
-      f"bitsandbytes {bitsandbytes.__version__}")
+def main():
+    torch.set_num_threads(1)
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "fixtures")
+    for fixture in sys.argv[2:] or [*FIXTURES, *QUANTIZED]:
+        (make_quantized if fixture in QUANTIZED else make)(root / fixture, fixture)
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, "
+          f"bitsandbytes {bitsandbytes.__version__}")
+
+
+if __name__ == "__main__":
+    main()

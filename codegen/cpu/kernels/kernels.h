@@ -22,6 +22,7 @@ typedef struct kernel {
 
 enum {
   GROUP_VECTORS_LIMIT = HONE_GROUP / 8,  // f32 vectors in a group of 64, on the narrowest ISA
+  SPAN_VECTORS_LIMIT = 128 / 8,          // and in a span (hone_kernel_spec_span)
   TOKENS_LIMIT = 8,                      // largest register block of tokens
   HEAD_LIMIT = 256,                      // largest head_dim of an attention kernel
 };
@@ -72,14 +73,17 @@ void emit_glu(kernel_t *k);
 void emit_add(kernel_t *k);
 void emit_argmax(kernel_t *k);
 void emit_softmax(kernel_t *k);
-// One group of f32 vectors (64 / lanes of them) to codes, scale and sum of a q8 row (quantize.c).
+
+// ---- quantized rows (quantize.c)
 typedef struct quantized_row {
   ir_value_t codes, scales, sums;  // pointers to the group's own code, scale and sum
 } quantized_row_t;
-quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group);
-// Rotates the vectors first, in place, if the specification says so.
-void quantize_group(kernel_t *k, ir_value_t *vectors, const quantized_row_t *to);
-// The bytes between a q8 row's sums and its end: zero.
-void quantize_pad(kernel_t *k, ir_value_t row);
+quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group);  // of q8
+// A span of f32 vectors to the codes of a row of spec->output, rotated first if the specification
+// says so. Of b1 rows, *squares (`reals`, zero at first) gathers x^2 from span to span.
+void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vectors,
+                   ir_value_t *squares);
+// What comes after the last span: the scale of a b1 row, and zeros up to the row's end.
+void quantize_end(kernel_t *k, ir_value_t row, ir_value_t squares);
 
 #endif

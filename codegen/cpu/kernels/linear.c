@@ -1,5 +1,5 @@
-// gemv and gemm: out = epilogue(x W^T), for every packed weight format, with f32 or q8 activation
-// rows.
+// gemv and gemm: out = epilogue(x W^T), for every packed weight format, with f32, q8 or b1
+// activation rows.
 //
 // A unit is a tile of 4 weight rows. For a block of T tokens it keeps 4 T vector accumulators; the
 // lanes of accumulator (r, t) are partial sums over k, added up by a fixed tree at the end.
@@ -13,7 +13,8 @@
 //           than 64 columns each lane (4 columns) has its own scale and takes off its own part of
 //           the bias. Where 8-bit codes stay signed (AVX2), |w| is multiplied with x carrying w's
 //           sign; |w| <= 127 keeps 16-bit sums exact.
-#include "codegen/cpu/kernels/weight.h"
+// b1 rows:  signs.h; a token has one accumulator, whose lanes are the rows of the tile.
+#include "codegen/cpu/kernels/signs.h"
 
 enum {
   ROWS = HONE_TILE_ROWS,
@@ -27,13 +28,14 @@ typedef struct linear {
   weight_t weight;
   ir_value_t x, bias, residual, out;
   int64_t x_bytes, out_bytes;  // row strides
+  int64_t x_group_bytes;       // 64 columns of a row of x
 } linear_t;
 
 // The operands of one group of a tile and a block of tokens.
 typedef struct group {
   ir_value_t codes;  // the tile's
   weight_place_t scales;
-  ir_value_t row[TOKENS_LIMIT];  // f32: the rows' elements; q8: the rows' codes
+  ir_value_t row[TOKENS_LIMIT];                               // the rows' elements, codes or bits
   ir_value_t row_scale[TOKENS_LIMIT], row_sum[TOKENS_LIMIT];  // q8: pointers
 } group_t;
 
@@ -260,12 +262,57 @@ static void finish(linear_t *l, ir_value_t y, ir_value_t tile, ir_value_t m) {
   }
 }
 
+// The operands of group `index` of a tile.
+static group_t open_group(linear_t *l, ir_value_t codes, ir_value_t scales, ir_value_t row,
+                          const ir_value_t *rows, ir_value_t index, int tokens) {
+  kernel_t *k = l->k;
+  const weight_t *w = &l->weight;
+  group_t g = {.codes = kernel_at(k, codes, index, w->group_bytes)};
+  if (w->planes) g.scales = weight_scales_at(k, w, scales, row, index);
+  for (int t = 0; t < tokens; t++) {
+    g.row[t] = kernel_at(k, rows[t], index, l->x_group_bytes);
+    if (k->spec->input != HONE_Q8) continue;
+    quantized_row_t at = quantized_row_at(k, rows[t], index);
+    g.row_scale[t] = at.scales;
+    g.row_sum[t] = at.sums;
+  }
+  return g;
+}
+
+static void accumulate(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {
+  switch (l->k->spec->input) {
+    case HONE_Q8: accumulate_codes(l, g, acc, tokens); break;
+    case HONE_B1:
+      signs_accumulate(l->k, &l->weight, g->codes, &g->scales, g->row, acc, tokens);
+      break;
+    default: accumulate_reals(l, g, acc, tokens); break;
+  }
+}
+
+// The four outputs of token t from its accumulators.
+static ir_value_t add_up(linear_t *l, const ir_value_t *acc, ir_value_t row, int t, int tokens) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  ir_type_t outputs = ir_vector(b, IR_REAL32, ROWS);
+  if (k->spec->input == HONE_B1) {
+    ir_value_t at = ir_advance(b, row, (int64_t)hone_padded(k->spec->K) / 8);
+    ir_value_t scale = ir_load(b, k->real, at, 0);
+    ir_value_t factor = ir_cast(b, broadcast, outputs, scale);
+    return ir_op(b, mulf, acc[t], factor);
+  }
+  ir_value_t part[ROWS];
+  for (int r = 0; r < ROWS; r++) part[r] = acc[r * tokens + t];
+  ir_value_t y = math_sums(k, part, ROWS);
+  if (l->weight.unit == 1.0) return y;
+  ir_value_t unit = ir_real(b, outputs, l->weight.unit);
+  return ir_op(b, mulf, y, unit);
+}
+
 // Outputs of tile `tile` for tokens [m, m + tokens).
 static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   const weight_t *w = &l->weight;
-  bool q8 = k->spec->input == HONE_Q8;
   ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes), scales = {0};
   ir_value_t height = ir_i64(b, ROWS);
   ir_value_t row = ir_op(b, muli, tile, height);
@@ -275,39 +322,24 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
     token[t] = kernel_plus(k, m, t);
     rows[t] = kernel_at(k, l->x, token[t], l->x_bytes);
   }
-  ir_value_t nothing = ir_real(b, k->reals, 0.0);
-  for (int i = 0; i < ROWS * tokens; i++) acc[i] = nothing;
+  bool is_signs = k->spec->input == HONE_B1;  // one accumulator has a lane for each row
+  ir_type_t sums = is_signs ? ir_vector(b, IR_REAL32, ROWS) : k->reals;
+  ir_value_t nothing = ir_real(b, sums, 0.0);
+  int count = is_signs ? tokens : ROWS * tokens;
+  for (int i = 0; i < count; i++) acc[i] = nothing;
 
   int64_t unroll = k->spec->unroll ? k->spec->unroll : 1;
   while (w->groups % unroll != 0) unroll--;
   ir_value_t groups = ir_i64(b, w->groups), step = ir_i64(b, unroll);
-  IR_FOR_CARRY (b, first, k->zero, groups, step, acc, (size_t)(ROWS * tokens)) {
+  IR_FOR_CARRY (b, first, k->zero, groups, step, acc, (size_t)count) {
     for (int64_t u = 0; u < unroll; u++) {
-      group_t g = {0};
       ir_value_t index = kernel_plus(k, first, u);
-      g.codes = kernel_at(k, codes, index, w->group_bytes);
-      if (w->planes) g.scales = weight_scales_at(k, w, scales, row, index);
-      for (int t = 0; t < tokens; t++) {
-        g.row[t] = kernel_at(k, rows[t], index, q8 ? HONE_GROUP : HONE_GROUP * 4);
-        if (!q8) continue;
-        quantized_row_t at = quantized_row_at(k, rows[t], index);
-        g.row_scale[t] = at.scales;
-        g.row_sum[t] = at.sums;
-      }
-      if (q8)
-        accumulate_codes(l, &g, acc, tokens);
-      else
-        accumulate_reals(l, &g, acc, tokens);
+      group_t g = open_group(l, codes, scales, row, rows, index, tokens);
+      accumulate(l, &g, acc, tokens);
     }
   }
   for (int t = 0; t < tokens; t++) {
-    ir_value_t part[ROWS];
-    for (int r = 0; r < ROWS; r++) part[r] = acc[r * tokens + t];
-    ir_value_t y = math_sums(k, part, ROWS);
-    if (w->unit != 1.0) {
-      ir_value_t unit = ir_real(b, ir_vector(b, IR_REAL32, ROWS), w->unit);
-      y = ir_op(b, mulf, y, unit);
-    }
+    ir_value_t y = add_up(l, acc, rows[t], t, tokens);
     finish(l, y, tile, token[t]);
   }
 }
@@ -337,14 +369,15 @@ void emit_linear(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
   linear_t l = {.k = k};
-  bool q8 = spec->input == HONE_Q8;
+  bool f32 = spec->input == HONE_F32, signs = spec->input == HONE_B1;
   l.x = kernel_pointer(k, 0);
   ir_value_t weight = kernel_pointer(k, 1);
-  l.weight = weight_open(k, weight, q8);
+  l.weight = weight_open(k, weight, !f32);
   if (spec->bias) l.bias = kernel_pointer(k, 2);
   if (spec->residual) l.residual = kernel_pointer(k, 3);
   l.out = kernel_pointer(k, 4);
   l.x_bytes = (int64_t)hone_row_bytes(spec->input, spec->K);
+  l.x_group_bytes = signs ? HONE_GROUP / 8 : f32 ? HONE_GROUP * 4 : HONE_GROUP;
   l.out_bytes = (int64_t)hone_row_bytes(HONE_F32, spec->glu ? spec->N / 2 : spec->N);
 
   if (spec->family == HONE_FAMILY_GEMV) {
@@ -356,7 +389,8 @@ void emit_linear(kernel_t *k) {
     }
     return;
   }
-  int limit = (int)(q8 ? k->isa->tokens_q8 : k->isa->tokens_f32);
+  int limit = (int)(f32 ? k->isa->tokens_f32 : k->isa->tokens_q8);
+  if (signs) limit = TOKENS_LIMIT;
   int tokens = spec->tokens && (int)spec->tokens < limit ? (int)spec->tokens : limit;
   int64_t chunk = CHUNK_BYTES / (l.weight.tile_bytes + l.weight.scale_tile_bytes);
   if (chunk < 1) chunk = 1;

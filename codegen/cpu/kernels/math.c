@@ -68,10 +68,15 @@ ir_value_t math_exp(kernel_t *k, ir_value_t x) {
 }
 
 // x / (1 + exp(-z)): silu for z = x; the tanh form of gelu for z = 2 sqrt(2 / pi) (x + 0.044715
-// x^3), since (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)).
+// x^3), since (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)). relu2 is max(x, 0)^2.
 ir_value_t math_activation(kernel_t *k, hone_activation_t activation, ir_value_t x) {
   ir_builder_t *b = k->b;
   if (activation == HONE_ACTIVATION_NONE) return x;
+  if (activation == HONE_ACTIVATION_RELU2) {
+    ir_value_t nothing = real_like(k, x, 0.0);
+    ir_value_t positive = math_max(k, x, nothing);
+    return ir_op(b, mulf, positive, positive);
+  }
   ir_value_t z = x;
   if (activation == HONE_ACTIVATION_GELU_TANH) {
     ir_value_t square = ir_op(b, mulf, x, x);

@@ -1,5 +1,7 @@
-// f32 rows to q8 rows, rotated or not: per group of 64, scale = max|x| / 127, codes rounded to
-// nearest even, and the codes' sum.
+// f32 rows to q8 or b1 rows, rotated or not. q8: per group of 64, scale = max|x| / 127, codes
+// rounded to nearest even, and the codes' sum. b1: signs, and one scale per row.
+#include <math.h>
+
 #include "codegen/cpu/kernels/kernels.h"
 
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {
@@ -26,11 +28,11 @@ static ir_value_t rotate_lanes(kernel_t *k, ir_value_t x, int far) {
   return ir_op(k->b, fma, x, sign, partner);
 }
 
-// x H / 8, H the Hadamard matrix of size 64 in Sylvester's order: a fast Walsh-Hadamard transform
-// of six stages of butterflies, within vectors and then across them; the same sums on every ISA.
-static void rotate_group(kernel_t *k, ir_value_t *vectors) {
+// x H / sqrt(n), H the Hadamard matrix of size n in Sylvester's order: a fast Walsh-Hadamard
+// transform, stages of butterflies within vectors and then across them; the same sums on every ISA.
+static void rotate_block(kernel_t *k, ir_value_t *vectors) {
   ir_builder_t *b = k->b;
-  int count = HONE_GROUP / k->lanes;
+  int count = k->spec->rotate / k->lanes;
   for (int far = 1; far < k->lanes; far *= 2) {
     for (int v = 0; v < count; v++) vectors[v] = rotate_lanes(k, vectors[v], far);
   }
@@ -42,14 +44,14 @@ static void rotate_group(kernel_t *k, ir_value_t *vectors) {
       vectors[v + far] = ir_op(b, subf, x, y);
     }
   }
-  ir_value_t eighth = ir_real(b, k->reals, 0.125);
-  for (int v = 0; v < count; v++) vectors[v] = ir_op(b, mulf, vectors[v], eighth);
+  ir_value_t share = ir_real(b, k->reals, 1 / sqrt((double)k->spec->rotate));
+  for (int v = 0; v < count; v++) vectors[v] = ir_op(b, mulf, vectors[v], share);
 }
 
-void quantize_group(kernel_t *k, ir_value_t *vectors, const quantized_row_t *to) {
+// One group of vectors to codes, scale and sum of a q8 row.
+static void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantized_row_t *to) {
   ir_builder_t *b = k->b;
   int count = HONE_GROUP / k->lanes;
-  if (k->spec->rotate) rotate_group(k, vectors);
   ir_value_t widest = ir_op(b, fabs, vectors[0]);
   for (int v = 1; v < count; v++) {
     ir_value_t size = ir_op(b, fabs, vectors[v]);
@@ -80,34 +82,112 @@ void quantize_group(kernel_t *k, ir_value_t *vectors, const quantized_row_t *to)
   ir_store(b, sum, to->sums, 0);
 }
 
-void quantize_pad(kernel_t *k, ir_value_t row) {
+// The bits of a span; a zero counts as negative. Rotation keeps the sum of squares.
+static void quantize_signs(kernel_t *k, ir_value_t row, ir_value_t span,
+                           const ir_value_t *vectors) {
+  ir_builder_t *b = k->b;
+  int columns = (int)hone_kernel_spec_span(k->spec);
+  ir_value_t to = kernel_at(k, row, span, columns / 8);
+  ir_value_t nothing = ir_real(b, k->reals, 0.0);
+  ir_type_t packed = ir_vector(b, k->lanes == 16 ? IR_I16 : IR_I8, 1);
+  for (int v = 0; v < columns / k->lanes; v++) {
+    ir_value_t is_plus = ir_op(b, ogt, vectors[v], nothing);
+    ir_value_t bits = ir_cast(b, bitcast, packed, is_plus);
+    ir_value_t at = ir_advance(b, to, (int64_t)v * k->lanes / 8);
+    ir_store(b, bits, at, 1);
+  }
+}
+
+void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vectors,
+                   ir_value_t *squares) {
+  ir_builder_t *b = k->b;
+  int columns = (int)hone_kernel_spec_span(k->spec), rotate = k->spec->rotate;
+  bool is_signs = k->spec->output == HONE_B1;
+  for (int v = 0; is_signs && v < columns / k->lanes; v++)
+    *squares = ir_op(b, fma, vectors[v], vectors[v], *squares);
+  for (int at = 0; rotate && at < columns; at += rotate) rotate_block(k, &vectors[at / k->lanes]);
+  if (is_signs) {
+    quantize_signs(k, row, span, vectors);
+    return;
+  }
+  ir_value_t first = kernel_times(k, span, columns / HONE_GROUP);
+  for (int g = 0; g < columns / HONE_GROUP; g++) {
+    ir_value_t group = kernel_plus(k, first, g);
+    quantized_row_t to = quantized_row_at(k, row, group);
+    quantize_group(k, &vectors[g * HONE_GROUP / k->lanes], &to);
+  }
+}
+
+// sqrt(2 / pi) of the root mean square: the scale of signs with the least error on numbers of a
+// normal distribution (QuEST, arXiv 2502.05003).
+static ir_value_t signs_scale(kernel_t *k, ir_value_t squares) {
+  ir_builder_t *b = k->b;
+  ir_value_t total = math_sum(k, squares);
+  ir_value_t width = ir_real(b, k->real, (double)k->spec->K);
+  ir_value_t mean = ir_op(b, divf, total, width);
+  ir_value_t root = ir_op(b, sqrt, mean);
+  ir_value_t share = ir_real(b, k->real, 0.79788456080286536);
+  return ir_op(b, mulf, root, share);
+}
+
+void quantize_end(kernel_t *k, ir_value_t row, ir_value_t squares) {
   int64_t Kp = (int64_t)hone_padded(k->spec->K), used = Kp + Kp / HONE_GROUP * 8;
-  int64_t row_bytes = (int64_t)hone_row_bytes(HONE_Q8, k->spec->K);
+  if (k->spec->output == HONE_B1) {
+    ir_value_t scale = signs_scale(k, squares);
+    ir_value_t at = ir_advance(k->b, row, Kp / 8);
+    ir_store(k->b, scale, at, 0);
+    used = Kp / 8 + 4;
+  }
+  int64_t row_bytes = (int64_t)hone_row_bytes(k->spec->output, k->spec->K);
   ir_value_t pad = ir_advance(k->b, row, used);
   zero_bytes(k, pad, row_bytes - used);
 }
 
+// The vectors of a span of an f32 row.
+static void load_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vectors) {
+  int columns = (int)hone_kernel_spec_span(k->spec);
+  ir_value_t from = kernel_at(k, row, span, columns * 4);
+  for (int v = 0; v < columns / k->lanes; v++) {
+    ir_value_t at = ir_advance(k->b, from, (int64_t)v * k->lanes * 4);
+    vectors[v] = ir_load(k->b, k->reals, at, 0);
+  }
+}
+
+// Units are rows.
+static void emit_signs(kernel_t *k, ir_value_t x, ir_value_t out, ir_value_t spans) {
+  ir_builder_t *b = k->b;
+  IR_FOR (b, m, k->begin, k->end, k->one) {
+    ir_value_t from = kernel_at(k, x, m, (int64_t)hone_row_bytes(HONE_F32, k->spec->K));
+    ir_value_t row = kernel_at(k, out, m, (int64_t)hone_row_bytes(HONE_B1, k->spec->K));
+    ir_value_t squares = ir_real(b, k->reals, 0.0);
+    IR_FOR_CARRY (b, span, k->zero, spans, k->one, &squares, 1) {
+      ir_value_t vectors[SPAN_VECTORS_LIMIT];
+      load_span(k, from, span, vectors);
+      quantize_span(k, row, span, vectors, &squares);
+    }
+    quantize_end(k, row, squares);
+  }
+}
+
 void emit_quantize(kernel_t *k) {
   ir_builder_t *b = k->b;
-  int64_t groups = (int64_t)hone_padded(k->spec->K) / HONE_GROUP;
+  int64_t spans = (int64_t)hone_padded(k->spec->K) / hone_kernel_spec_span(k->spec);
   ir_value_t x = kernel_pointer(k, 0), out = kernel_pointer(k, 1);
-  ir_value_t per_row = ir_i64(b, groups), last = ir_i64(b, groups - 1);
+  ir_value_t per_row = ir_i64(b, spans), last = ir_i64(b, spans - 1);
+  if (k->spec->output == HONE_B1) {
+    emit_signs(k, x, out, per_row);
+    return;
+  }
   IR_FOR (b, unit, k->begin, k->end, k->one) {
     ir_value_t m = ir_op(b, divui, unit, per_row);
-    ir_value_t group = ir_op(b, remui, unit, per_row);
-    ir_value_t from =
-        kernel_at(k, x, unit, HONE_GROUP * 4);  // f32 rows are whole groups, one after the other
+    ir_value_t span = ir_op(b, remui, unit, per_row);
     ir_value_t row = kernel_at(k, out, m, (int64_t)hone_row_bytes(HONE_Q8, k->spec->K));
-    ir_value_t vectors[GROUP_VECTORS_LIMIT];
-    for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
-      ir_value_t at = ir_advance(b, from, (int64_t)v * k->lanes * 4);
-      vectors[v] = ir_load(b, k->reals, at, 0);
-    }
-    quantized_row_t to = quantized_row_at(k, row, group);
-    quantize_group(k, vectors, &to);
-    ir_value_t is_last = ir_op(b, eq, group, last);
+    ir_value_t vectors[SPAN_VECTORS_LIMIT], none = {0};
+    load_span(k, x, unit, vectors);  // f32 rows are whole spans, one after the other
+    quantize_span(k, row, span, vectors, &none);
+    ir_value_t is_last = ir_op(b, eq, span, last);
     IR_IF (b, is_last) {
-      quantize_pad(k, row);
+      quantize_end(k, row, none);
     }
   }
 }

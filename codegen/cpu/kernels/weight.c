@@ -256,6 +256,14 @@ ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales,
   return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
 }
 
+ir_value_t weight_scale_rows(kernel_t *k, const weight_t *w, ir_value_t scales, int part,
+                             int plane) {
+  int64_t lanes[HONE_TILE_ROWS];
+  int first = w->parts == 1 ? plane * k->lanes : (part * w->planes + plane) * HONE_TILE_ROWS;
+  for (int row = 0; row < HONE_TILE_ROWS; row++) lanes[row] = first + row;
+  return ir_shuffle(k->b, scales, scales, HONE_TILE_ROWS, lanes);
+}
+
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
                         int plane) {
   ir_value_t at =

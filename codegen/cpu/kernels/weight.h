@@ -55,6 +55,9 @@ int weight_scales_count(const kernel_t *k, const weight_t *w);
 // A vector with the scale of part[i] in lane i.
 ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
                               int plane, int row);
+// A lane for each row of the tile: its scale of this part and plane.
+ir_value_t weight_scale_rows(kernel_t *k, const weight_t *w, ir_value_t scales, int part,
+                             int plane);
 // One scale, of lane 0 at `place`, as a splat.
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
                         int plane);

@@ -95,7 +95,7 @@ static void encode(world_t *w, const hone_solver_t *solver, float out[ROWS][INPU
                         .format = {HONE_Q8, 64},
                         .N = ROWS,
                         .K = INPUTS,
-                        .rotate = IR_ROTATION};
+                        .rotate = HONE_ROTATION};
   hone_rows_t rows;
   hone_encoder_t encoder;
   float values[ROWS][INPUTS];
@@ -125,9 +125,9 @@ static void codes_stand_for_rotated_rows(void **state) {
   hone_quant_error_t error = {0};
   encode(w, NULL, out, &error);
   memcpy(want, w->weight, sizeof want);
-  hone_hadamard_columns(want[0], ROWS, INPUTS);
+  hone_hadamard_columns(want[0], ROWS, INPUTS, HONE_ROTATION);
   check_rows(out, want, 0.02);
-  hone_hadamard_columns(out[0], ROWS, INPUTS);
+  hone_hadamard_columns(out[0], ROWS, INPUTS, HONE_ROTATION);
   check_rows(out, w->weight, 0.05);
   double signal = 0;  // lengths stay
   for (int n = 0; n < ROWS; n++)
@@ -148,7 +148,7 @@ static void statistics_are_rotated(void **state) {
     hone_quant_error_t error = {0};
     memset(w->told, 0, sizeof w->told);
     encode(w, &solver, out, &error);
-    hone_hadamard_columns(out[0], ROWS, INPUTS);
+    hone_hadamard_columns(out[0], ROWS, INPUTS, HONE_ROTATION);
     check_rows(out, w->told, 1e-5);
     // Correcting needs the factor; the damping, a hundredth of H, is most of the tolerance.
     check_rows(out, method == HONE_SOLVE_GPTQ ? w->wanted : w->weight, 0.1);
@@ -165,7 +165,7 @@ static void mean_squares_of_a_block_are_shared(void **state) {
   float out[ROWS][INPUTS];
   hone_quant_error_t error = {0};
   encode(w, &solver, out, &error);
-  hone_hadamard_columns(out[0], ROWS, INPUTS);
+  hone_hadamard_columns(out[0], ROWS, INPUTS, HONE_ROTATION);
   check_rows(out, w->weight, 0.05);
   free(w);
 }

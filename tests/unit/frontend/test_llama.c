@@ -34,6 +34,8 @@ static const struct {
   bool tied, attention_bias, ffn_bias;
   const char *activation;
   size_t eos_count;
+  size_t sub_norms;       // in a block, beside the first norm
+  hone_storage_t inputs;  // of the linears in blocks; HONE_F32: as they come
 } fixtures[] = {
     {"llama-mha-untied-f32", HONE_F32, 4, 4, 12, 0, false, false, false, "silu", 1},
     {"llama-gqa-tied-bf16", HONE_BF16, 6, 2, 16, 0, true, false, false, "silu", 3},
@@ -45,6 +47,8 @@ static const struct {
     {"llama-sharded", HONE_BF16, 4, 2, 16, 0, false, false, false, "silu", 1},
     {"llama-f16", HONE_F16, 4, 1, 16, 0, true, false, false, "silu", 1},
     {"mistral-window", HONE_BF16, 4, 2, 16, 16, true, false, false, "silu", 1},
+    {"bitnet-bitlinear", HONE_TERNARY, 4, 2, 16, 0, true, false, false, "relu2", 1, .sub_norms = 1},
+    {"quest-w1a1", HONE_B1, 4, 4, 32, 0, true, false, false, "silu", 1, .inputs = HONE_B1},
 };
 enum { FIXTURE_COUNT = sizeof fixtures / sizeof *fixtures };
 
@@ -70,7 +74,10 @@ static void check_block(const ir_block_t *block, size_t fixture, ir_session_t *s
   bool attention = !strcmp(block->kind, "attention"), ffn = !strcmp(block->kind, "ffn");
   bool embed = !strcmp(block->kind, "embed");
   assert_int_equal(counts[IR_OP_EMBED], embed);
-  assert_int_equal(counts[IR_OP_NORM], !embed);
+  bool in_stack = attention || ffn;
+  assert_int_equal(counts[IR_OP_NORM], !embed + (in_stack ? fixtures[fixture].sub_norms : 0));
+  bool makes_rows = in_stack && fixtures[fixture].inputs != HONE_F32;
+  assert_int_equal(counts[IR_OP_QUANTIZE], makes_rows ? counts[IR_OP_LINEAR] : 0);
   assert_int_equal(counts[IR_OP_LINEAR], attention ? 4 : ffn ? 3 : embed ? 0 : 1);
   assert_int_equal(counts[IR_OP_ROPE], attention ? 2 : 0);
   assert_int_equal(counts[IR_OP_ATTEND], attention);
@@ -82,8 +89,9 @@ static void check_block(const ir_block_t *block, size_t fixture, ir_session_t *s
 }
 
 static void check_recipes(fixture_t *f, const imported_t *in, size_t fixture) {
-  size_t per_layer =
-      9 + (fixtures[fixture].attention_bias ? 4 : 0) + (fixtures[fixture].ffn_bias ? 3 : 0);
+  size_t per_layer = 9 + 2 * fixtures[fixture].sub_norms +
+                     (fixtures[fixture].attention_bias ? 4 : 0) +
+                     (fixtures[fixture].ffn_bias ? 3 : 0);
   assert_int_equal(ir_recipe_count(&in->model), 2 + 2 * per_layer + !fixtures[fixture].tied);
   for (size_t i = 0; i < ir_recipe_count(&in->model); i++) {
     ir_recipe_t recipe;
@@ -93,7 +101,11 @@ static void check_recipes(fixture_t *f, const imported_t *in, size_t fixture) {
     assert_ok(
         f, hone_checkpoint_shape(in->checkpoint, recipe.sources[0], &N, &K, &storage, &f->status));
     assert_true(N == recipe.N && K == recipe.K);
-    assert_int_equal(recipe.format.storage, K == 1 ? HONE_F32 : fixtures[fixture].storage);
+    bool is_trained = hone_format_is_quantized(fixtures[fixture].storage) && K > 1;
+    bool is_embed = !strcmp(recipe.name, "embed.weight");
+    hone_storage_t want = is_trained && is_embed ? HONE_BF16 : fixtures[fixture].storage;
+    assert_int_equal(recipe.format.storage, K == 1 ? HONE_F32 : want);
+    assert_int_equal(recipe.rotate, is_trained && !is_embed && fixtures[fixture].inputs ? 128 : 0);
   }
 }
 
@@ -185,8 +197,8 @@ static const struct {
     {"llama-gqa-tied-bf16", "config.json", "{",
      "{\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4},", HONE_UNSUPPORTED,
      "quant_method 'gptq'"},
-    {"llama-gqa-tied-bf16", "config.json", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu2\"",
-     HONE_UNSUPPORTED, "key 'hidden_act': 'relu2' is not supported"},
+    {"llama-gqa-tied-bf16", "config.json", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu\"",
+     HONE_UNSUPPORTED, "key 'hidden_act': 'relu' is not supported"},
     {"llama-gqa-tied-bf16", "config.json", "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"",
      HONE_UNSUPPORTED, "rope of type 'yarn'"},
     // absurd values

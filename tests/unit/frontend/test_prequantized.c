@@ -122,6 +122,132 @@ static void test_bitnet(void **state) {
   }
 }
 
+// ---- floats that weights follow from
+
+#define ONLINE                                                          \
+  "\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\", " \
+  "\"quantization_mode\": \"online\""
+#define QUEST(a_bits, size)                                         \
+  "\"quant_method\": \"quest\", \"w_bits\": 1, \"a_bits\": " a_bits \
+  ", \"hadamard_group_size\": " size
+
+// m.weight of (N, K) numbers of the sample, and a matrix of the embedding, which stays.
+static void add_floats(builder_t *b, fixture_t *f, size_t N, size_t K) {
+  char shape[32];
+  snprintf(shape, sizeof shape, "[%zu, %zu]", N, K);
+  builder_add(b, "m.weight", "F32", shape, sample.value, N * K * sizeof(float));
+  builder_add(b, "embed_tokens.weight", "F32", "[1, 2]", sample.value, 8);
+  sample.N = N, sample.K = K;
+  builder_write(b, f);
+}
+
+// The rows of m.weight, one by one from the last, and in one piece.
+static float *read_floats(fixture_t *f, const char *format, hone_storage_t inputs,
+                          uint32_t rotate) {
+  hone_checkpoint_t *checkpoint = open_folder(f);
+  hone_format_t native;
+  float factor, *out = hone_arena_array(f->arena, sample.N * sample.K, sizeof *out),
+                *whole = hone_arena_array(f->arena, sample.N * sample.K, sizeof *out);
+  char text[24];
+  hone_checkpoint_inputs_t found = hone_checkpoint_inputs(checkpoint, "m.weight");
+  assert_true(found.storage == inputs && found.rotate == rotate);
+  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native, &factor));
+  assert_string_equal(hone_format_text(native, text), format);
+  assert_true(hone_checkpoint_native(checkpoint, "embed_tokens.weight", &native, &factor));
+  assert_int_equal(native.storage, HONE_F32);
+  assert_int_equal(hone_checkpoint_inputs(checkpoint, "embed_tokens.weight").storage, HONE_F32);
+  for (size_t row = sample.N; row-- > 0;)
+    assert_ok(f, hone_checkpoint_read_rows(checkpoint, "m.weight", (int64_t)row, 1,
+                                           out + row * sample.K, &f->status));
+  assert_ok(f, hone_checkpoint_read_rows(checkpoint, "m.weight", 0, (int64_t)sample.N, whole,
+                                         &f->status));
+  assert_memory_equal(out, whole, sample.N * sample.K * sizeof *out);
+  hone_checkpoint_close(checkpoint);
+  return out;
+}
+
+static void fill_normal(size_t count) {
+  uint64_t seed = count;
+  for (size_t i = 0; i < count; i++) {
+    float sum = 0;
+    for (int j = 0; j < 12; j++) sum += (float)random_below(&seed, 1 << 16) / (1 << 16);
+    sample.value[i] = (sum - 6) * 0.02f;
+  }
+}
+
+static void test_bitnet_floats(void **state) {
+  fixture_t *f = *state;
+  const float half = 0.5f;
+  for (size_t i = 0; i < 24 * 100; i++) sample.value[i] = (float)(i * 7 % 3) - 1;
+  builder_t b = {0};
+  builder_add(&b, "m.weight_scale", "F32", "[1]", &half, 4);
+  add_floats(&b, f, 24, 100);
+  quantization_config(f, "\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\"");
+  float *got = read_floats(f, "ternary<128>", HONE_F32, 0);
+  for (size_t i = 0; i < 24 * 100; i++) assert_true(got[i] == sample.value[i] * 0.5f);
+  quantization_config(f, "\"quant_method\": \"bitnet\"");
+  got = read_floats(f, "ternary<128>", HONE_F32, 0);
+  for (size_t i = 0; i < 24 * 100; i++) assert_true(got[i] == sample.value[i] * 2);
+
+  double total = 0;
+  fill_normal(60 * 172);
+  for (size_t i = 0; i < 60 * 172; i++) total += fabs((double)sample.value[i]);
+  add_floats(&b, f, 60, 172);
+  quantization_config(f, ONLINE);
+  got = read_floats(f, "ternary<128>", HONE_F32, 0);
+  double mean = total / (60 * 172);
+  for (size_t i = 0; i < 60 * 172; i++) {
+    double units = fmin(fmax(rint((double)sample.value[i] / mean), -1), 1);
+    assert_true(fabs((double)got[i] - units * mean) < 1e-6 * mean);
+  }
+  memset(sample.value, 0, 8 * 64 * sizeof(float));
+  add_floats(&b, f, 8, 64);
+  got = read_floats(f, "ternary<128>", HONE_F32, 0);
+  for (size_t i = 0; i < 8 * 64; i++) assert_true(got[i] == 0);
+}
+
+// Rotated by the definition of R, the rows that are read are signs of the rotated rows of the file
+// times one scale each.
+static void check_quest(fixture_t *f, size_t K, uint32_t block, hone_storage_t inputs) {
+  builder_t b = {0};
+  const size_t N = 6;
+  fill_normal(N * K);
+  add_floats(&b, f, N, K);
+  float *got = read_floats(f, "b1<128>", inputs, block);
+  for (size_t n = 0; n < N; n++) {
+    double squares = 0;
+    for (size_t k = 0; k < K; k++)
+      squares += (double)sample.value[n * K + k] * (double)sample.value[n * K + k];
+    double scale = 0.7978845608 * sqrt(squares / (double)K);
+    for (size_t j = 0; j < K; j++) {
+      double before = 0, after = 0;
+      size_t first = j / block * block;
+      for (size_t i = first; i < first + block; i++) {
+        double sign = __builtin_popcountll((i - first) & (j - first)) % 2 ? -1 : 1;
+        before += sign * (double)sample.value[n * K + i];
+        after += sign * (double)got[n * K + i];
+      }
+      after /= sqrt((double)block);
+      assert_true(fabs(after - (before > 0 ? scale : -scale)) < 1e-5 * scale);
+    }
+  }
+}
+
+static void test_quest(void **state) {
+  fixture_t *f = *state;
+  quantization_config(f, QUEST("1", "128"));
+  check_quest(f, 256, 128, HONE_B1);
+  quantization_config(f, "\"quant_method\": \"quest\", \"w_bits\": 1, \"a_bits\": 8");
+  check_quest(f, 384, 128, HONE_Q8);
+  quantization_config(f, QUEST("8", "32"));
+  check_quest(f, 96, 32, HONE_Q8);
+  builder_t b = {0};
+  memset(sample.value, 0, 4 * 128 * sizeof(float));
+  add_floats(&b, f, 4, 128);
+  float *got = read_floats(f, "b1<128>", HONE_Q8, 32);
+  for (size_t i = 0; i < 4 * 128; i++) assert_true(got[i] == 0);
+}
+
 // ---- refusals
 
 static void refuse(fixture_t *f, builder_t *b, const char *config, hone_code_t code,
@@ -256,8 +382,18 @@ static void test_configs_refused(void **state) {
       {"\"quant_method\": \"bitnet\", \"linear_class\": \"other\"", HONE_UNSUPPORTED, "'other'"},
       {"\"quant_method\": \"bitnet\", \"use_rms_norm\": true", HONE_UNSUPPORTED, "use_rms_norm"},
       {"\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\", \"quantization_mode\": "
-       "\"online\"",
-       HONE_UNSUPPORTED, "quantization_mode 'online'"},
+       "\"other\"",
+       HONE_UNSUPPORTED, "quantization_mode 'other'"},
+      {"\"quant_method\": \"quest\", \"a_bits\": 1", HONE_INVALID,
+       "key 'quantization_config.w_bits' is missing"},
+      {"\"quant_method\": \"quest\", \"w_bits\": 1", HONE_INVALID,
+       "key 'quantization_config.a_bits' is missing"},
+      {"\"quant_method\": \"quest\", \"w_bits\": 4, \"a_bits\": 4", HONE_UNSUPPORTED,
+       "key 'quantization_config.w_bits': 4 is not supported"},
+      {"\"quant_method\": \"quest\", \"w_bits\": 1, \"a_bits\": 16", HONE_UNSUPPORTED,
+       "key 'quantization_config.a_bits': 16 is not supported; activations have 1 bit or 8"},
+      {QUEST("1", "256"), HONE_UNSUPPORTED,
+       "key 'quantization_config.hadamard_group_size': 256 is not supported; 32, 64 and 128 are"},
       {"\"quant_method\": \"mxfp4\"", HONE_INVALID,
        "tensor 'm.weight': it is stored as bitsandbytes' 4 bits, but"},
   };
@@ -270,6 +406,20 @@ static void test_configs_refused(void **state) {
   builder_t b = {0};
   add_plain(&b);
   refuse(f, &b, "\"quant_method\": \"mxfp4\"", HONE_INVALID, "but no tensor is stored so");
+}
+
+static void test_quest_refused(void **state) {
+  fixture_t *f = *state;
+  static const char zeros[4 * 192 * 4];
+  builder_t b = {0};
+  builder_add(&b, "m.weight", "F32", "[4, 192]", zeros, 4 * 192 * 4);
+  refuse(f, &b, QUEST("1", "128"), HONE_UNSUPPORTED,
+         "tensor 'm.weight': it has 192 columns, which hadamard_group_size (128) does not divide");
+  builder_add(&b, "m.weight", "F32", "[4, 96]", zeros, 4 * 96 * 4);
+  refuse(f, &b, QUEST("1", "32"), HONE_UNSUPPORTED,
+         "tensor 'm.weight': it has 96 columns; activations of one bit (a_bits 1) take a multiple");
+  builder_add(&b, "m.weight", "U8", "[4, 128]", zeros, 4 * 128);
+  refuse(f, &b, QUEST("1", "32"), HONE_INVALID, "QuEST's latent weights");
 }
 
 // Scales are looked at when rows are read.
@@ -314,11 +464,34 @@ static void test_bad_scales(void **state) {
   check_bad_row(f, &b, 2, "tensor 'm.weight': 3 is no ternary code, at row 2, column 5");
 }
 
+static void test_bad_floats(void **state) {
+  fixture_t *f = *state;
+  builder_t b = {0};
+  const float one = 1;
+  fill_normal(4 * 64);
+  sample.value[2 * 64 + 7] = NAN;
+  quantization_config(f, QUEST("1", "64"));
+  builder_add(&b, "m.weight", "F32", "[4, 64]", sample.value, 4 * 64 * 4);
+  check_bad_row(f, &b, 2, "tensor 'm.weight': NaN at row 2, column 7");
+  sample.value[2 * 64 + 7] = 3e38f, sample.value[2 * 64 + 8] = 3e38f;
+  builder_add(&b, "m.weight", "F32", "[4, 64]", sample.value, 4 * 64 * 4);
+  check_bad_row(f, &b, 2, "tensor 'm.weight': weights whose sums are infinite at row 2, column 0");
+  quantization_config(f, "\"quant_method\": \"bitnet\"");
+  for (size_t i = 0; i < 4 * 64; i++) sample.value[i] = i == 130 ? 0.5f : 1;
+  builder_add(&b, "m.weight", "F32", "[4, 64]", sample.value, 4 * 64 * 4);
+  builder_add(&b, "m.weight_scale", "F32", "[1]", &one, 4);
+  check_bad_row(f, &b, 2, "tensor 'm.weight': a weight that is not -1, 0 or 1 at row 2, column 2");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_bitsandbytes, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_e2m1, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_bitnet, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_bitnet_floats, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_quest, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_quest_refused, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_bad_floats, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_bitsandbytes_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_companions_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_configs_refused, fixture_setup, fixture_teardown),

@@ -38,7 +38,7 @@ static const double linear[COUNT] = {
 static bool read(fixture_t *f, const char *text, double *out) {
   hone_config_t config;
   assert_ok(f, hone_config_parse("config.json", text, strlen(text), &config, &f->status));
-  bool ok = hone_rope_frequencies(&config, HEAD_DIM, 8192, out, &f->status);
+  bool ok = hone_rope_frequencies(&config, 10000, HEAD_DIM, 8192, out, &f->status);
   hone_config_close(&config);
   return ok;
 }

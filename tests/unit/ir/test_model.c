@@ -324,15 +324,15 @@ static void test_rotation_of_a_recipe(void **state) {
                         .format = {HONE_NF4, 64},
                         .N = 8,
                         .K = 128,
-                        .rotate = IR_ROTATION};
+                        .rotate = HONE_ROTATION};
   ir_recipe_add(&model, &recipe);
   ir_recipe_set_format(&model, "turned", (hone_format_t){HONE_Q8, 64});
   assert_ok(f, ir_model_verify(&model, &f->status));
   assert_contains(printed(f, &model), "rotate = 64 : i64");
   assert_ok(f, ir_recipe_get(&model, "turned", &recipe, &f->status));
-  assert_int_equal(recipe.rotate, IR_ROTATION);
+  assert_int_equal(recipe.rotate, HONE_ROTATION);
   ir_recipe_set_rotate(&model, "turned", 0);
-  ir_recipe_set_rotate(&model, "nobody", IR_ROTATION);
+  ir_recipe_set_rotate(&model, "nobody", HONE_ROTATION);
   assert_null(strstr(printed(f, &model), "rotate"));
   assert_ok(f, ir_recipe_get(&model, "turned", &recipe, &f->status));
   assert_int_equal(recipe.rotate, 0);
@@ -371,7 +371,7 @@ static void test_fused_verbs(void **state) {
   x = ir_embed(&b, x, w);
   assert_ok(f, ir_block_end(&model, &b, x));
   assert_ok(f, ir_block_begin(&model, "a", "attention", 0, &b, &x, &f->status));
-  ir_value_t z = ir_quantize(&b, x, (hone_format_t){HONE_Q8, 64});
+  ir_value_t z = ir_quantize(&b, x, (hone_format_t){HONE_Q8, 64}, 0);
   ir_value_t qkv = ir_weight(&b, &model, "qkv");
   ir_value_t bias = ir_weight(&b, &model, "bias");
   ir_value_t q = ir_linear(&b, z, qkv, bias, none, IR_EPILOGUE_NONE);
@@ -422,7 +422,7 @@ static void test_building_errors(void **state) {
   y = ir_attend_packed(&b, y, &attention);
   y = ir_glu(&b, y, y, "silu");
   y = ir_add(&b, y, y);
-  y = ir_quantize(&b, y, (hone_format_t){HONE_Q8, 64});
+  y = ir_quantize(&b, y, (hone_format_t){HONE_Q8, 64}, 0);
   assert_false(ir_block_end(&model, &b, y));
   assert_contains(f->status.message, "hone.weight in @embed: there is no recipe @missing");
   assert_int_equal(f->status.code, HONE_NOT_FOUND);

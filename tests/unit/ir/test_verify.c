@@ -357,7 +357,7 @@ static void test_elementwise(void **state) {
       {fused_text, "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
        "%y = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.nf4<64>>\n"
        "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
-       "it must be f32 or q8"},
+       "it must be f32, q8 or b1"},
       {fused_text, "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
        "%y = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<32>>\n"
        "  %z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n",
@@ -397,11 +397,14 @@ static void test_every_error_is_listed(void **state) {
 static void test_rotate(void **state) {
   static const row_t rows[] = {
       {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
-       "tensor<128x64x!hone.nf4<64>>, rotate = 32} : () -> ()",
-       "recipe @qkv: rotate must be 64 : i64"},
+       "tensor<128x64x!hone.nf4<64>>, rotate = 16} : () -> ()",
+       "recipe @qkv: rotate must be an i64 of 32, 64 or 128"},
       {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
        "tensor<128x64x!hone.nf4<64>>, rotate = \"64\"} : () -> ()",
-       "recipe @qkv: rotate must be 64 : i64"},
+       "recipe @qkv: rotate must be an i64 of 32, 64 or 128"},
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, rotate = 128} : () -> ()",
+       "recipe @qkv is rotated, but 128 does not divide its 64 columns"},
       {fused_text, "type = tensor<64xf32>}", "type = tensor<64xf32>, rotate = 64}",
        "recipe @norm is rotated, but 64 does not divide its 1 columns"},
       {unfused_text, "type = tensor<64x172x!hone.q8<64>>}",
@@ -413,13 +416,41 @@ static void test_rotate(void **state) {
       {fused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 64}",
        "x is rotated, but weight @qkv is not: both must have rotate = 64, or none"},
       {fused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 16}",
-       "'hone.norm' in @layers.0.attention: the result: rotate must be 64 : i64"},
+       "'hone.norm' in @layers.0.attention: the result: rotate must be an i64 of 32, 64 or 128"},
       {unfused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 64}",
-       "rotate goes with a q8 result"},
+       "rotate goes with a q8 or b1 result"},
       {fused_text, "\"hone.quantize\"(%x)", "\"hone.quantize\"(%x) {rotate = 64}",
        "x is rotated, but weight @gu is not"},
       {fused_text, "tensor<96x64xf32>} : () -> ()", "tensor<96x64xf32>, rotate = 64} : () -> ()",
        "weight @w is rotated; the rows of an embedding must not be"},
+  };
+  CHECK_ROWS((fixture_t *)*state, rows);
+}
+
+static void test_two_rotations(void **state) {
+  fixture_t *f = *state;
+  const char *text =
+      replaced(f->arena, fused_text, "epsilon = 1.0e-5}", "epsilon = 1.0e-5, rotate = 64}");
+  const row_t row = {text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+                     "tensor<128x64x!hone.nf4<64>>, rotate = 32} : () -> ()",
+                     "x has rotate = 64, but weight @qkv has rotate = 32: both must have the same"};
+  check_rows(f, &row, 1);
+}
+
+static void test_signs(void **state) {
+#define QUANTIZE "%z = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.q8<64>>\n"
+#define SIGNS(group) \
+  "%y = \"hone.quantize\"(%x) : (tensor<?x64xf32>) -> tensor<?x64x!hone.b1<" group ">>\n  "
+  static const row_t rows[] = {
+      {fused_text, QUANTIZE, SIGNS("32") QUANTIZE,
+       "b1 activations have one group, the row, of a multiple of 64 columns"},
+      {fused_text, QUANTIZE, SIGNS("128") QUANTIZE,
+       "b1 activations have one group, the row, of a multiple of 64 columns"},
+      {fused_text, QUANTIZE,
+       SIGNS("64") "%v = \"hone.linear\"(%y, %gw) {epilogue = \"none\", operandSegmentSizes = "
+                   "array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.b1<64>>, "
+                   "tensor<344x64x!hone.nf4<64>>) -> tensor<?x344xf32>\n  " QUANTIZE,
+       "x is b1, which goes with weights of binary planes (b1, bcq2, bcq3); weight @gu is nf4"},
   };
   CHECK_ROWS((fixture_t *)*state, rows);
 }
@@ -440,6 +471,8 @@ int main(void) {
       TEST(test_attention),
       TEST(test_elementwise),
       TEST(test_rotate),
+      TEST(test_two_rotations),
+      TEST(test_signs),
       TEST(test_every_error_is_listed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

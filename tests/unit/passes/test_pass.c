@@ -47,7 +47,7 @@ static void pipelines_that_are_refused(void **state) {
       {"quantize{head=q8 head=f32}", "pass quantize: option 'head' is given twice"},
       {"quantize{weights=nf5}", "pass quantize: weights=nf5: "},
       {"quantize-acts{acts=q8}", "need quantized weights, not f32"},
-      {"quantize-acts{acts=int4}", "acts=int4: activations are f32 or q8"},
+      {"quantize-acts{acts=int4}", "acts=int4: activations are f32, q8 or b1"},
       {"plan-memory{batch=many}", "batch=many"},
       {"cse{x=1}", "MLIR pass 'cse{x=1}'"},
       {"select-dataflow", "select-dataflow needs a target"},
