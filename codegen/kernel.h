@@ -35,6 +35,7 @@ typedef struct hone_kernel_spec {
   uint8_t bias, residual, glu;
   uint8_t activation;  // hone_activation_t, with glu and family glu
   uint8_t rotate;      // quantize, norm to q8: 64 or 0, columns of a block that is rotated
+  uint8_t gain;        // norm: times a gain
   float epsilon;       // norm
   // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
   // at the end only

@@ -38,6 +38,8 @@ static const hone_option_t options[] = {
          "format of embedding and head; default: q8 if weights are quantized, else as the weights"},
     {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8",
      .help = "activations entering linears; default: what the weight format prefers"},
+    {HONE_OPTION_FLAG, "--fold-norms", .field = FIELD(compile.fold_norms),
+     .help = "fold the gains of norms into the weights behind them, before these are quantized"},
     {HONE_OPTION_FLAG, "--rotate", .field = FIELD(compile.rotate),
      .help = "rotate q8 activations and the weights they meet by block Hadamard matrices: fewer "
              "outliers, so less error at low bits"},
@@ -217,12 +219,14 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->work && !compile->calibrate)
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
-  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
+  if (hone_exporter_find(compile->emit) &&
+      (compile->acts || compile->cache || compile->rotate || compile->fold_norms))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                     compile->acts    ? "--acts"
-                     : compile->cache ? "--kv"
-                                      : "--rotate");
+                     compile->acts     ? "--acts"
+                     : compile->cache  ? "--kv"
+                     : compile->rotate ? "--rotate"
+                                       : "--fold-norms");
   if (compile->rotate && compile->acts && !strcmp(compile->acts, "f32"))
     return hone_fail(status, HONE_INVALID,
                      "--rotate with --acts f32: rotation is done on the way to q8 activations; "

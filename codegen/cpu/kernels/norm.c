@@ -1,5 +1,5 @@
-// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019), rows of f32 to f32
-// or q8.
+// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019; the gain may be
+// missing), rows of f32 to f32 or q8.
 #include "codegen/cpu/kernels/kernels.h"
 
 // 1 / sqrt(mean + epsilon) of a row, as a splat. The pads are zero, so whole groups are summed.
@@ -44,16 +44,19 @@ void emit_norm(kernel_t *k) {
     IR_FOR (b, g, k->zero, groups, k->one) {
       ir_value_t y[GROUP_VECTORS_LIMIT];
       ir_value_t from = kernel_at(k, row, g, HONE_GROUP * 4);
-      ir_value_t gains = kernel_at(k, gain, g, HONE_GROUP * 4);
+      ir_value_t gains = {0};
+      if (spec->gain) gains = kernel_at(k, gain, g, HONE_GROUP * 4);
       ir_value_t plain = kernel_at(k, to, g, HONE_GROUP * 4);
       for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
         int64_t offset = (int64_t)v * k->lanes * 4;
         ir_value_t x_at = ir_advance(b, from, offset);
-        ir_value_t gain_at = ir_advance(b, gains, offset);
         ir_value_t item = ir_load(b, k->reals, x_at, 0);
-        ir_value_t weight = ir_load(b, k->reals, gain_at, 0);
-        ir_value_t normal = ir_op(b, mulf, item, inverse);
-        y[v] = ir_op(b, mulf, normal, weight);
+        y[v] = ir_op(b, mulf, item, inverse);
+        if (spec->gain) {
+          ir_value_t gain_at = ir_advance(b, gains, offset);
+          ir_value_t weight = ir_load(b, k->reals, gain_at, 0);
+          y[v] = ir_op(b, mulf, y[v], weight);
+        }
         if (q8) continue;
         ir_value_t at = ir_advance(b, plain, offset);
         ir_store(b, y[v], at, 0);
