@@ -14,6 +14,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
   const char *acts;          // "f32", "q8", "b1"; NULL: what the weight format prefers
+  bool fold_norms;           // gains of norms into the weights behind them
   bool rotate;               // q8 activations and their weights by block Hadamard matrices
   const char *rotate_block;  // "32", "64", "128": their size; NULL: 64
   const char *cache;         // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
@@ -129,10 +130,8 @@ typedef struct hone_tensor_reader {
   // row and column). Thread-safe. Releases the pages behind it, so that memory stays bounded.
   bool (*read_rows)(void *source, const char *name, int64_t row, int64_t count, float *out,
                     hone_status_t *status);
-  // The format that the source's numbers are in already, and the factor of nvfp4's scales there
-  // (else 0): packing in that format, with that factor, keeps every value. False: not known. May be
-  // NULL.
-  bool (*native)(void *source, const char *name, hone_format_t *out_format, float *out_factor);
+  // How the source's numbers are stored already. False: not known. May be NULL.
+  bool (*native)(void *source, const char *name, hone_native_t *out_native);
 } hone_tensor_reader_t;
 
 typedef struct hone_phase {

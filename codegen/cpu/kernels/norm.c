@@ -1,5 +1,5 @@
-// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019), rows of f32 to
-// f32, q8 or b1.
+// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019; the gain may be
+// missing), rows of f32 to f32, q8 or b1.
 #include "codegen/cpu/kernels/kernels.h"
 
 // 1 / sqrt(mean + epsilon) of a row, as a splat. The pads are zero, so whole groups are summed.
@@ -31,21 +31,23 @@ static ir_value_t inverse_root(kernel_t *k, ir_value_t row, ir_value_t groups) {
   return math_splat(k, inverse);
 }
 
-// The normed vectors of a span, in registers.
+// The normed vectors of a span, in registers. A null gain: none.
 static void norm_span(kernel_t *k, ir_value_t row, ir_value_t gain, ir_value_t inverse,
                       ir_value_t span, ir_value_t *out) {
   ir_builder_t *b = k->b;
   int columns = (int)hone_kernel_spec_span(k->spec);
   ir_value_t from = kernel_at(k, row, span, columns * 4);
-  ir_value_t gains = kernel_at(k, gain, span, columns * 4);
+  ir_value_t gains = {0};
+  if (k->spec->gain) gains = kernel_at(k, gain, span, columns * 4);
   for (int v = 0; v < columns / k->lanes; v++) {
     int64_t offset = (int64_t)v * k->lanes * 4;
     ir_value_t x_at = ir_advance(b, from, offset);
-    ir_value_t gain_at = ir_advance(b, gains, offset);
     ir_value_t item = ir_load(b, k->reals, x_at, 0);
+    out[v] = ir_op(b, mulf, item, inverse);
+    if (!k->spec->gain) continue;
+    ir_value_t gain_at = ir_advance(b, gains, offset);
     ir_value_t weight = ir_load(b, k->reals, gain_at, 0);
-    ir_value_t normal = ir_op(b, mulf, item, inverse);
-    out[v] = ir_op(b, mulf, normal, weight);
+    out[v] = ir_op(b, mulf, out[v], weight);
   }
 }
 
@@ -54,7 +56,8 @@ void emit_norm(kernel_t *k) {
   const hone_kernel_spec_t *spec = k->spec;
   int columns = (int)hone_kernel_spec_span(spec);
   size_t carried = spec->output == HONE_B1;
-  ir_value_t x = kernel_pointer(k, 0), gain = kernel_pointer(k, 1), out = kernel_pointer(k, 2);
+  ir_value_t x = kernel_pointer(k, 0), gain = {0}, out = kernel_pointer(k, 2);
+  if (spec->gain) gain = kernel_pointer(k, 1);
   ir_value_t groups = ir_i64(b, (int64_t)hone_padded(spec->K) / HONE_GROUP);
   ir_value_t spans = ir_i64(b, (int64_t)hone_padded(spec->K) / columns);
   IR_FOR (b, m, k->begin, k->end, k->one) {
