@@ -63,7 +63,7 @@ static bool read_rows(void *source, const char *name, int64_t row, int64_t count
 static const hone_tensor_reader_t reader = {.shape = shape, .read_rows = read_rows};
 
 // ---- recipes of every combination and format
-enum { ITEM_LIMIT = 128 };
+enum { ITEM_LIMIT = 256 };
 typedef struct set {
   hone_pack_item_t items[ITEM_LIMIT];
   size_t count;
@@ -75,6 +75,7 @@ static void add(set_t *set, ir_recipe_t recipe, hone_format_t format) {
   hone_pack_item_t item = {.recipe = recipe, .offset = set->bytes};
   item.recipe.format = format;
   assert_ok(&status, hone_pack_measure(&item.recipe, &item.format, &item.bytes, &status));
+  assert_true(set->count < ITEM_LIMIT);
   set->items[set->count++] = item;
   set->bytes += item.bytes;
 }
