@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "calibrate/calibrate_internal.h"
+#include "quant/curvature.h"
 
 static const uint64_t DEFAULT_MEMORY = 512ull << 20;
 
@@ -409,6 +410,7 @@ static bool open_calibrator(hone_compile_t *compile, calibrator_t *c, hone_statu
     return hone_fail(status, HONE_INVALID,
                      "the model has no tokenizer, so it cannot read a text to calibrate with");
   if (!hone_reference_open(compile, context, &c->reference, status)) return false;
+  hone_curvature_set_threads(1);  // sums split over threads depend on how many there are
   c->block_count = hone_walk_count(c->reference.session);
   uint64_t bytes = make_taps(c);
   c->keep_all = bytes <= (options->calibration_memory ? (uint64_t)options->calibration_memory << 20

@@ -117,18 +117,25 @@ static bool unit_error(allocator_t *a, const hone_unit_t *unit, hone_format_t fo
   return true;
 }
 
+// Bits as stored, or bytes as packed: in one tensor, which is what becomes of linears that read one
+// input (passes/fuse.c).
+static double unit_cost(const allocator_t *a, const hone_unit_t *unit, hone_format_t format) {
+  uint64_t rows = 0, K = (uint64_t)unit->recipes[0].K;
+  double bits = 0;
+  for (size_t r = 0; r < unit->recipe_count; r++) {
+    rows += (uint64_t)unit->recipes[r].N;
+    bits += (double)hone_format_tensor_bits(format, (uint64_t)unit->recipes[r].N, K);
+  }
+  return a->compile->options.target_bytes ? (double)hone_packed_bytes(format, rows, K) : bits;
+}
+
 static bool measure_errors(allocator_t *a, hone_status_t *status) {
   for (size_t u = 0; u < a->units.count; u++) {
     const hone_unit_t *unit = &a->units.items[u];
     for (size_t f = 0; f < a->format_count; f++) {
       size_t at = u * a->format_count + f;
       if (!unit_error(a, unit, a->formats[f], NULL, &a->error[at], status)) return false;
-      for (size_t r = 0; r < unit->recipe_count; r++) {
-        uint64_t N = (uint64_t)unit->recipes[r].N, K = (uint64_t)unit->recipes[r].K;
-        a->cost[at] += a->compile->options.target_bytes
-                           ? (double)hone_packed_bytes(a->formats[f], N, K)
-                           : (double)hone_format_tensor_bits(a->formats[f], N, K);
-      }
+      a->cost[at] = unit_cost(a, unit, a->formats[f]);
     }
     hone_progress_add(a->progress, 1, unit->name);
   }

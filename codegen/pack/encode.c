@@ -71,7 +71,6 @@ bool hone_solver_read(const hone_compile_t *compile, const char *writer, hone_so
       .statistics = has_statistics ? &compile->statistics : NULL,
       .method = has_statistics ? HONE_SOLVE_GPTQ : HONE_SOLVE_SCALES,
       .sweeps = (int)options->sweeps,
-      .threads = options->threads > 0 ? (int)options->threads : 0,
   };
   if (!hone_store_open(compile, writer, &out_solver->store, status)) return false;
   if (!options->solver) return true;
@@ -149,7 +148,6 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
   bool is_coarse = hone_format_info(encoder->quantizer.format.storage)->code_bits < 4;
   encoder->sweeps = solver->sweeps >= 0 ? solver->sweeps : is_coarse ? COARSE_SWEEPS : FINE_SWEEPS;
-  hone_curvature_set_threads(solver->threads);
   bool ok = hone_curvature_init(&encoder->curvature, moments.second, K, &options, status);
   if (ok && moments.cross && options.factor) {
     ok = hone_curvature_correct(&encoder->curvature, moments.cross, moments.residual, rows->N,
@@ -158,7 +156,6 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
     free(moments.cross);
     free(moments.residual);
   }
-  hone_curvature_set_threads(1);
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
 
