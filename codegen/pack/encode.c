@@ -71,6 +71,7 @@ bool hone_solver_read(const hone_compile_t *compile, const char *writer, hone_so
       .statistics = has_statistics ? &compile->statistics : NULL,
       .method = has_statistics ? HONE_SOLVE_GPTQ : HONE_SOLVE_SCALES,
       .sweeps = (int)options->sweeps,
+      .threads = options->threads > 0 ? (int)options->threads : 0,
   };
   if (!hone_store_open(compile, writer, &out_solver->store, status)) return false;
   if (!options->solver) return true;

@@ -22,7 +22,8 @@ typedef struct hone_encoder {
 typedef struct hone_solver {
   const hone_statistics_t *statistics;  // NULL: no calibration
   enum { HONE_SOLVE_SCALES, HONE_SOLVE_DESCENT, HONE_SOLVE_GPTQ } method;
-  int sweeps;           // of the descent; -1: as the format needs
+  int sweeps;  // of the descent; -1: as the format needs
+  int threads;
   hone_store_t *store;  // NULL: nothing is kept
 } hone_solver_t;
 // From the compile's options; errors name the option. `writer` as in hone_store_open.

@@ -144,7 +144,7 @@ static void statistics_are_rotated(void **state) {
       .self = w, .mean_squares = get_squares, .moments = get_moments, .replace = replace};
   float out[ROWS][INPUTS];
   for (int method = HONE_SOLVE_DESCENT; method <= HONE_SOLVE_GPTQ; method++) {
-    hone_solver_t solver = {.statistics = &statistics, .method = method, .sweeps = 1};
+    hone_solver_t solver = {.statistics = &statistics, .method = method, .sweeps = 1, .threads = 1};
     hone_quant_error_t error = {0};
     memset(w->told, 0, sizeof w->told);
     encode(w, &solver, out, &error);
