@@ -2,19 +2,13 @@
 // and the answers to the passes and quantizers (hone_statistics_t).
 #include "calibrate/calibrate.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "calibrate/calibrate_internal.h"
+#include "quant/curvature.h"
 
-enum {
-  MOST_TOKENS = 16384,  // by default; fewer for large models, for time
-  FEWEST_TOKENS = 2048,
-  DEFAULT_CONTEXT = 512,
-  LEAST_TOKENS = 256,
-  TEXT_LIMIT = 1 << 30,
-};
 static const uint64_t DEFAULT_MEMORY = 512ull << 20;
 
 // One linear of the reference and what entered it.
@@ -37,18 +31,25 @@ typedef struct calibrator {
   hone_arena_t *arena;
   hone_map_t *by_tensor;  // reference's tensor name -> tap_t *
   hone_map_t *by_source;  // checkpoint's tensor name -> tap_t *
-  int32_t *ids;           // (windows, context)
-  float *stream[2];       // per walker (windows * context, width): what enters the next block
-  float *scratch;         // (context, width)
-  float *gap;             // (context, width) original's stream less the quantized one's
-  uint32_t windows, context, block_count;
+  hone_windows_t windows;
+  float *stream[2];  // per walker (windows * context, width): what enters the next block
+  float *scratch;    // (context, width)
+  float *gap;        // (context, width) original's stream less the quantized one's
+  // The quantized model begins with its own embedding. That is told before the layers' tensors, and
+  // the walk may start over after it, so what it makes of the windows is kept.
+  ir_recipe_t embedding;
+  bool *is_looked_up;             // (embedding.N) ids in the windows: no other row is read
+  atomic_bool embedding_changed;  // told, not yet in `begin`
+  float *begin;                   // (windows * context, width); NULL: as the original's
+  atomic_bool is_changed;         // any weight was told: before that both models are the same
+  uint32_t block_count;
   uint32_t next_block;  // all blocks before it are done
   bool keep_all;        // second moments of all blocks, not of the latest one only
   bool follows;         // calibrates on inputs of the quantized model, too
   bool progress;
   // of the walk under way
   walker_t walker;
-  bool is_tapping, want_second;
+  bool is_tapping, want_second, is_paired;
   hone_status_t *status;
   bool failed;
 } calibrator_t;
@@ -66,14 +67,15 @@ static bool is_known(const tap_t *tap, const char *source) {
 }
 
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
-  bool both = c->follows && c->want_second;
+  bool both = c->is_paired;
   uint32_t N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0;
   if (!hone_moments_init(&tap->moments, K, N, c->want_second, both, c->status)) return false;
   for (int w = 0; w < 2; w++) {
     if (w == QUANTIZED && !both) continue;
-    tap->rows[w] = malloc((size_t)c->context * K * sizeof(float));
+    tap->rows[w] = malloc((size_t)c->windows.context * K * sizeof(float));
     if (!tap->rows[w])
-      return hone_fail(c->status, HONE_EXHAUSTED, "no memory for %u rows of inputs", c->context);
+      return hone_fail(c->status, HONE_EXHAUSTED, "no memory for %u rows of inputs",
+                       c->windows.context);
   }
   return true;
 }
@@ -97,12 +99,12 @@ static bool walk_window(calibrator_t *c, const hone_walk_block_t *block, uint32_
                         const float *in, float *out, hone_status_t *status) {
   uint32_t batch = hone_walk_batch(c->reference.session, block),
            width = hone_walk_width(c->reference.session);
-  if (in != out) memcpy(out, in, (size_t)c->context * width * sizeof *out);
-  for (uint32_t at = 0; at < c->context; at += batch) {
-    uint32_t M = c->context - at < batch ? c->context - at : batch;
+  if (in != out) memcpy(out, in, (size_t)c->windows.context * width * sizeof *out);
+  for (uint32_t at = 0; at < c->windows.context; at += batch) {
+    uint32_t M = c->windows.context - at < batch ? c->windows.context - at : batch;
     if (!hone_walk_run(c->reference.session, block, at, M,
-                       c->ids + (size_t)window * c->context + at, out + (size_t)at * width, on_tap,
-                       c, status) ||
+                       c->windows.ids + (size_t)window * c->windows.context + at,
+                       out + (size_t)at * width, on_tap, c, status) ||
         c->failed)
       return false;
   }
@@ -139,25 +141,45 @@ static void finish_block(calibrator_t *c, uint32_t index) {
 
 static float *stream_of(const calibrator_t *c, walker_t walker, uint32_t window) {
   size_t width = hone_walk_width(c->reference.session);
-  return c->stream[walker] + (size_t)window * c->context * width;
+  return c->stream[walker] + (size_t)window * c->windows.context * width;
+}
+
+static size_t stream_bytes(const calibrator_t *c) {
+  return (size_t)c->windows.count * c->windows.context * hone_walk_width(c->reference.session) *
+         sizeof(float);
+}
+
+// What the quantized embedding makes of the windows.
+static bool begin_quantized(calibrator_t *c, hone_status_t *status) {
+  hone_walk_block_t block;
+  size_t window_values = (size_t)c->windows.context * hone_walk_width(c->reference.session);
+  if (!c->begin) c->begin = malloc(stream_bytes(c));
+  if (!c->begin || !hone_walk_at(c->reference.session, 0, &block))
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for the embeddings of the text");
+  for (uint32_t window = 0; window < c->windows.count; window++) {
+    float *to = c->begin + window * window_values;
+    if (!walk_window(c, &block, window, to, to, status)) return false;
+  }
+  c->embedding_changed = false;
+  return true;
 }
 
 // The quantized model follows through the block before: its tensors have been replaced by now.
 static bool follow(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
-  size_t bytes = (size_t)c->context * hone_walk_width(c->reference.session) * sizeof(float);
-  if (c->next_block == 0 || !hone_walk_at(c->reference.session, c->next_block - 1, &block))
-    return true;
   c->is_tapping = false;
   c->walker = QUANTIZED;
-  for (uint32_t window = 0; window < c->windows; window++) {
-    float *stream = stream_of(c, QUANTIZED, window);
-    if (block.is_first)  // embeddings are hardly touched by quantization: both begin equal
-      memcpy(stream, stream_of(c, ORIGINAL, window), bytes);
-    else if (!walk_window(c, &block, window, stream, stream, status))
-      return false;
+  if (c->embedding_changed && !begin_quantized(c, status)) return false;
+  if (c->next_block > 0 && hone_walk_at(c->reference.session, c->next_block - 1, &block)) {
+    bool is_same = !c->is_changed || (block.is_first && !c->begin);
+    if (is_same || block.is_first)
+      memcpy(c->stream[QUANTIZED], is_same ? c->stream[ORIGINAL] : c->begin, stream_bytes(c));
+    for (uint32_t window = 0; window < c->windows.count && !is_same && !block.is_first; window++) {
+      float *stream = stream_of(c, QUANTIZED, window);
+      if (!walk_window(c, &block, window, stream, stream, status)) return false;
+    }
   }
-  hone_walk_release(c->reference.session);
+  hone_walk_release(c->reference.session);  // the original's turn
   return true;
 }
 
@@ -176,19 +198,22 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   c->status = status;
   c->failed = false;
   if (both && !follow(c, status)) return false;
-  both = both &&
-         wants(c, c->next_block, c->next_block + 1);  // nobody listens: the original goes alone
+  // The original goes alone where nobody listens, or where there is no other model yet.
+  both = both && c->is_changed && wants(c, c->next_block, c->next_block + 1);
+  c->is_paired = both;
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
-  hone_progress_t *progress = hone_progress_create("calibrating", c->windows, false, c->progress);
+  hone_progress_t *progress =
+      hone_progress_create("calibrating", c->windows.count, false, c->progress);
   bool ok = true;
   c->is_tapping = true;
-  for (uint32_t window = 0; window < c->windows && ok; window++) {
+  for (uint32_t window = 0; window < c->windows.count && ok; window++) {
     float *stream = stream_of(c, ORIGINAL, window);
     if (both && !block.is_first) {
       const float *other = stream_of(c, QUANTIZED, window);
-      for (size_t i = 0; i < c->context * (size_t)hone_walk_width(c->reference.session); i++)
+      for (size_t i = 0; i < c->windows.context * (size_t)hone_walk_width(c->reference.session);
+           i++)
         c->gap[i] = stream[i] - other[i];
       c->walker = QUANTIZED;
       ok = walk_window(c, &block, window, other, c->scratch, status);
@@ -291,8 +316,16 @@ static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_
 
 static void replace_row(void *self, const char *source, int64_t row, const float *values) {
   calibrator_t *c = self;
-  tap_t *tap = hone_map_get(c->by_source, source);
-  if (!c->follows || !tap) return;
+  const tap_t *tap = hone_map_get(c->by_source, source);
+  bool is_embedding = c->embedding.source_count == 1 && !strcmp(c->embedding.sources[0], source);
+  if (!c->follows || (!tap && !is_embedding)) return;
+  c->is_changed = true;
+  if (is_embedding) {  // a tied head is not multiplied with in these walks
+    if (!c->is_looked_up[row]) return;
+    c->embedding_changed = true;
+    (void)hone_reference_write(&c->reference, &c->embedding, 0, row, values);
+    return;
+  }
   for (size_t s = 0; s < tap->recipe.source_count; s++)
     if (!strcmp(tap->recipe.sources[s], source))
       (void)hone_reference_write(&c->reference, &tap->recipe, s, row, values);
@@ -301,11 +334,13 @@ static void replace_row(void *self, const char *source, int64_t row, const float
 static void close_calibrator(void *self) {
   calibrator_t *c = self;
   start_over(c);
-  free(c->ids);
+  hone_windows_deinit(&c->windows);
   free(c->stream[ORIGINAL]);
   free(c->stream[QUANTIZED]);
   free(c->scratch);
   free(c->gap);
+  free(c->begin);
+  free(c->is_looked_up);
   hone_reference_close(&c->reference);
 }
 
@@ -333,6 +368,7 @@ static uint64_t make_taps(calibrator_t *c) {
     uint32_t block;
     if (!ir_recipe_at(model, i, &recipe) || recipe.K == 1) continue;
     if (!find_block(c, recipe.name, &block)) continue;
+    if (block == 0) c->embedding = recipe;
     // Looking rows up has no input to speak of; a tied embedding is also the head's matrix.
     if (block == 0 && has_head) continue;
     if (block == 0) block = c->block_count - 1;
@@ -349,90 +385,38 @@ static uint64_t make_taps(calibrator_t *c) {
   return bytes;
 }
 
-static bool tokenize(calibrator_t *c, const char *path, int32_t **out_ids, size_t *out_count,
-                     hone_status_t *status) {
-  hone_arena_t *arena = hone_arena_create();
-  char *text = NULL;
-  size_t bytes = 0;
-  bool ok = hone_file_read(path, TEXT_LIMIT, arena, &text, &bytes, status);
-  *out_ids = ok ? malloc((bytes + 1) * sizeof **out_ids) : NULL;
-  if (ok && !*out_ids) ok = hone_fail(status, HONE_EXHAUSTED, "no memory for the text's tokens");
-  ok = ok && hone_model_tokenize(c->reference.model, text, bytes, false, *out_ids, bytes + 1,
-                                 out_count, status);
-  hone_arena_destroy(arena);
-  return ok || hone_note(status, "--calibrate %s", path);
-}
-
-// About the same work for every model, within limits.
-static size_t default_tokens(const calibrator_t *c) {
-  const ir_model_t *model = &c->reference.compile.model;
-  double weights = 1, work = 4e12;
-  for (size_t i = 0; i < ir_recipe_count(model); i++) {
-    ir_recipe_t recipe;
-    if (ir_recipe_at(model, i, &recipe)) weights += (double)recipe.N * (double)recipe.K;
-  }
-  double tokens = work / weights;
-  return tokens > MOST_TOKENS     ? MOST_TOKENS
-         : tokens < FEWEST_TOKENS ? FEWEST_TOKENS
-                                  : (size_t)tokens;
-}
-
-// Windows spread evenly over the text, each begun with BOS where the model has one.
-static bool cut_windows(calibrator_t *c, const hone_compile_options_t *options, uint32_t context,
-                        hone_status_t *status) {
-  hone_model_info_t info;
-  int32_t *ids = NULL;
-  size_t count = 0;
-  hone_model_get_info(c->reference.model, &info);
-  if (!tokenize(c, options->calibrate, &ids, &count, status)) {
-    free(ids);
-    return false;
-  }
-  if (count < LEAST_TOKENS) {
-    free(ids);
-    return hone_fail(status, HONE_INVALID,
-                     "%s has %zu tokens; calibration needs %d at least (some thousands are good)",
-                     options->calibrate, count, LEAST_TOKENS);
-  }
-  size_t tokens =
-      options->calibration_tokens ? (size_t)options->calibration_tokens : default_tokens(c);
-  if (tokens > count) tokens = count;
-  c->context = context < tokens ? context : (uint32_t)tokens;
-  c->windows = (uint32_t)(tokens / c->context);
-  size_t stride = c->windows > 1 ? (count - c->context) / (c->windows - 1) : 0;
-  size_t rows = (size_t)c->windows * c->context;
-  c->ids = malloc(rows * sizeof *c->ids);
-  size_t width = hone_walk_width(c->reference.session);
-  c->stream[ORIGINAL] = malloc(rows * width * sizeof(float));
-  c->stream[QUANTIZED] = malloc((c->follows ? rows : 1) * width * sizeof(float));
-  c->scratch = malloc(c->context * width * sizeof(float));
-  c->gap = malloc(c->context * width * sizeof(float));
-  bool ok = c->ids && c->stream[ORIGINAL] && c->stream[QUANTIZED] && c->scratch && c->gap;
-  for (uint32_t w = 0; w < c->windows && ok; w++) {
-    int32_t *window = c->ids + (size_t)w * c->context;
-    memcpy(window, ids + w * stride, c->context * sizeof *window);
-    if (info.bos >= 0) window[0] = info.bos;
-  }
-  free(ids);
-  return ok || hone_fail(status, HONE_EXHAUSTED, "no memory for %zu rows of activations", rows);
+static bool make_streams(calibrator_t *c, hone_status_t *status) {
+  const hone_windows_t *windows = &c->windows;
+  size_t row = hone_walk_width(c->reference.session) * sizeof(float);
+  c->stream[ORIGINAL] = malloc(stream_bytes(c));
+  c->stream[QUANTIZED] = malloc(c->follows ? stream_bytes(c) : 1);
+  c->scratch = malloc(windows->context * row);
+  c->gap = malloc(windows->context * row);
+  c->is_looked_up = calloc((size_t)c->embedding.N + 1, sizeof *c->is_looked_up);
+  if (!c->stream[ORIGINAL] || !c->stream[QUANTIZED] || !c->scratch || !c->gap || !c->is_looked_up)
+    return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu MB of activations",
+                     stream_bytes(c) >> 20);
+  for (size_t i = 0; i < (size_t)windows->count * windows->context; i++)
+    if (windows->ids[i] < c->embedding.N) c->is_looked_up[windows->ids[i]] = true;
+  return true;
 }
 
 static bool open_calibrator(hone_compile_t *compile, calibrator_t *c, hone_status_t *status) {
   const hone_compile_options_t *options = &compile->options;
-  uint32_t context =
-      options->calibration_context ? (uint32_t)options->calibration_context : DEFAULT_CONTEXT;
   ir_config_t config;
   if (!ir_model_config(&compile->model, &config, status)) return false;
-  if (context > config.context) context = (uint32_t)config.context;
+  uint32_t context = hone_windows_context(options, (uint32_t)config.context);
   if (!compile->tokenizer.bytes)
     return hone_fail(status, HONE_INVALID,
                      "the model has no tokenizer, so it cannot read a text to calibrate with");
   if (!hone_reference_open(compile, context, &c->reference, status)) return false;
+  hone_curvature_set_threads(1);  // sums split over threads depend on how many there are
   c->block_count = hone_walk_count(c->reference.session);
   uint64_t bytes = make_taps(c);
   c->keep_all = bytes <= (options->calibration_memory ? (uint64_t)options->calibration_memory << 20
                                                       : DEFAULT_MEMORY);
-  return cut_windows(c, options, context, status);
+  return hone_windows_cut(&c->reference, options, context, &c->windows, status) &&
+         make_streams(c, status);
 }
 
 bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
@@ -453,11 +437,8 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
 }
 
 hone_reference_t *hone_calibration_reference(const hone_statistics_t *statistics,
-                                             const int32_t **out_ids, uint32_t *out_windows,
-                                             uint32_t *out_context) {
+                                             const hone_windows_t **out_windows) {
   calibrator_t *c = statistics->self;
-  *out_ids = c->ids;
-  *out_windows = c->windows;
-  *out_context = c->context;
+  *out_windows = &c->windows;
   return &c->reference;
 }

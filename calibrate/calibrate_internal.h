@@ -44,12 +44,29 @@ typedef struct hone_reference {
 // that `recipe` says. Only plain floats can be written: false otherwise.
 bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
                           int64_t row, const float *values);
-// The reference behind a compile's statistics, and the windows (windows, context) it reads.
-hone_reference_t *hone_calibration_reference(const hone_statistics_t *statistics,
-                                             const int32_t **out_ids, uint32_t *out_windows,
-                                             uint32_t *out_context);
 HONE_MUST_CHECK bool hone_reference_open(const hone_compile_t *compile, uint32_t context,
                                          hone_reference_t *out_reference, hone_status_t *status);
 void hone_reference_close(hone_reference_t *reference);
+
+// The text, cut into windows of tokens.
+typedef struct hone_windows {
+  uint32_t count, context;
+  int32_t *ids;  // (count, context)
+  uint32_t held_count;
+  int32_t *held;  // (held_count, context): left out of `ids`, to verify a choice of formats with
+} hone_windows_t;
+
+// Tokens per window, for a model that can take `most`.
+uint32_t hone_windows_context(const hone_compile_options_t *options, uint32_t most);
+// Windows spread evenly over the text, none of them overlapping, each begun with BOS where the
+// model has one. Some are held out if there is a target size. Errors name the text.
+HONE_MUST_CHECK bool hone_windows_cut(const hone_reference_t *reference,
+                                      const hone_compile_options_t *options, uint32_t context,
+                                      hone_windows_t *out_windows, hone_status_t *status);
+void hone_windows_deinit(hone_windows_t *windows);
+
+// The reference behind a compile's statistics, and the windows it reads.
+hone_reference_t *hone_calibration_reference(const hone_statistics_t *statistics,
+                                             const hone_windows_t **out_windows);
 
 #endif

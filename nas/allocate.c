@@ -35,6 +35,8 @@ typedef struct allocator {
   double *cost;   // (units, formats) bits, or bytes as packed
   double fixed;   // cost of what is not chosen: vectors
   double budget;
+  size_t *choice;  // (units) a format for each
+  hone_probe_t *probe;
   hone_progress_t *progress;
 } allocator_t;
 
@@ -115,18 +117,25 @@ static bool unit_error(allocator_t *a, const hone_unit_t *unit, hone_format_t fo
   return true;
 }
 
+// Bits as stored, or bytes as packed: in one tensor, which is what becomes of linears that read one
+// input (passes/fuse.c).
+static double unit_cost(const allocator_t *a, const hone_unit_t *unit, hone_format_t format) {
+  uint64_t rows = 0, K = (uint64_t)unit->recipes[0].K;
+  double bits = 0;
+  for (size_t r = 0; r < unit->recipe_count; r++) {
+    rows += (uint64_t)unit->recipes[r].N;
+    bits += (double)hone_format_tensor_bits(format, (uint64_t)unit->recipes[r].N, K);
+  }
+  return a->compile->options.target_bytes ? (double)hone_packed_bytes(format, rows, K) : bits;
+}
+
 static bool measure_errors(allocator_t *a, hone_status_t *status) {
   for (size_t u = 0; u < a->units.count; u++) {
     const hone_unit_t *unit = &a->units.items[u];
     for (size_t f = 0; f < a->format_count; f++) {
       size_t at = u * a->format_count + f;
       if (!unit_error(a, unit, a->formats[f], NULL, &a->error[at], status)) return false;
-      for (size_t r = 0; r < unit->recipe_count; r++) {
-        uint64_t N = (uint64_t)unit->recipes[r].N, K = (uint64_t)unit->recipes[r].K;
-        a->cost[at] += a->compile->options.target_bytes
-                           ? (double)hone_packed_bytes(a->formats[f], N, K)
-                           : (double)hone_format_tensor_bits(a->formats[f], N, K);
-      }
+      a->cost[at] = unit_cost(a, unit, a->formats[f]);
     }
     hone_progress_add(a->progress, 1, unit->name);
   }
@@ -145,28 +154,26 @@ static hone_format_t probe_format(const allocator_t *a, double bits) {
 }
 
 static bool measure_sensitivities(allocator_t *a, double bits, hone_status_t *status) {
-  hone_probe_t *probe = NULL;
   int64_t tokens = a->compile->options.probe_tokens;
-  if (!hone_probe_create(a->compile, tokens ? tokens : DEFAULT_PROBE_TOKENS, &probe, status))
+  if (!hone_probe_create(a->compile, tokens ? tokens : DEFAULT_PROBE_TOKENS, &a->probe, status))
     return false;
   hone_format_t format = probe_format(a, bits);
   bool ok = true;
   for (size_t u = 0; u < a->units.count && ok; u++) {
     hone_unit_t *unit = &a->units.items[u];
     double error, kl;
-    ok = unit_error(a, unit, format, probe, &error, status) &&
-         hone_probe_measure(probe, &kl, status);
+    ok = unit_error(a, unit, format, a->probe, &error, status) &&
+         hone_probe_measure(a->probe, &kl, status);
     if (!ok) break;
     unit->sensitivity = error > 0 && kl > 0 ? kl / error : 0;
     hone_progress_add(a->progress, 1, unit->name);
   }
-  hone_probe_destroy(probe);
   return ok || hone_note(status, "probing sensitivities");
 }
 
 // ---- the choice
 
-static bool choose(allocator_t *a, size_t *out_choice, double *out_kl, hone_status_t *status) {
+static bool choose(allocator_t *a, double *out_kl, hone_status_t *status) {
   hone_arena_t *arena = a->compile->arena;
   size_t count = a->units.count, formats = a->format_count;
   hone_mip_item_t *items = HONE_NEW_ARRAY(arena, hone_mip_item_t, count);
@@ -194,10 +201,26 @@ static bool choose(allocator_t *a, size_t *out_choice, double *out_kl, hone_stat
         by_bytes ? ceil(smallest + a->fixed) : ceil((smallest + a->fixed) / total * 1000) / 1000);
   }
   hone_mip_t problem = {items, count, &budget, 1};
-  return hone_mip_solve(&problem, out_choice, out_kl, status);
+  return hone_mip_solve(&problem, a->choice, out_kl, status);
 }
 
-static void apply(allocator_t *a, const size_t *choice, double kl) {
+// Puts the chosen format of the units of a block into the probe.
+static bool fill_block(void *user, const char *block, bool is_head, hone_status_t *status) {
+  allocator_t *a = user;
+  size_t length = strlen(block), found = 0;
+  double ignored;
+  for (size_t u = 0; u < a->units.count; u++) {
+    const hone_unit_t *unit = &a->units.items[u];
+    if (strncmp(unit->recipes[0].name, block, length) || unit->recipes[0].name[length] != '.')
+      continue;
+    found++;
+    if (!unit_error(a, unit, a->formats[a->choice[u]], a->probe, &ignored, status)) return false;
+    hone_progress_add(a->progress, 1, unit->name);
+  }
+  return found || !is_head || fill_block(a, "embed", false, status);  // a tied head
+}
+
+static void apply(allocator_t *a, double kl) {
   hone_compile_t *compile = a->compile;
   hone_allocation_t *out = &compile->allocation;
   out->rows = HONE_NEW_ARRAY(compile->arena, hone_allocation_row_t, a->units.count);
@@ -206,8 +229,8 @@ static void apply(allocator_t *a, const size_t *choice, double kl) {
   double bits = 0, weights = 0;
   for (size_t u = 0; u < a->units.count; u++) {
     const hone_unit_t *unit = &a->units.items[u];
-    size_t at = u * a->format_count + choice[u];
-    hone_format_t format = a->formats[choice[u]];
+    size_t at = u * a->format_count + a->choice[u];
+    hone_format_t format = a->formats[a->choice[u]];
     out->rows[u] = (hone_allocation_row_t){.name = unit->name,
                                            .format = format,
                                            .weights = unit->weights,
@@ -257,13 +280,16 @@ bool hone_allocate(hone_compile_t *compile, hone_status_t *status) {
   size_t cells = a.units.count * a.format_count;
   a.error = HONE_NEW_ARRAY(compile->arena, double, cells);
   a.cost = HONE_NEW_ARRAY(compile->arena, double, cells);
-  size_t *choice = HONE_NEW_ARRAY(compile->arena, size_t, a.units.count);
+  a.choice = HONE_NEW_ARRAY(compile->arena, size_t, a.units.count);
   a.progress =
-      hone_progress_create("allocating bits", 2 * a.units.count, false, compile->options.progress);
+      hone_progress_create("allocating bits", 3 * a.units.count, false, compile->options.progress);
   double kl, bits = read_budget(&a);
+  hone_allocation_t *out = &compile->allocation;
   bool ok = measure_errors(&a, status) && measure_sensitivities(&a, bits, status) &&
-            choose(&a, choice, &kl, status);
+            choose(&a, &kl, status) &&
+            hone_probe_verify(a.probe, fill_block, &a, &out->measured_kl, &out->tokens, status);
+  hone_probe_destroy(a.probe);
   hone_progress_destroy(a.progress);
-  if (ok) apply(&a, choice, kl);
+  if (ok) apply(&a, kl);
   return ok;
 }

@@ -3,7 +3,8 @@
 // much the predictions change per relative error of its weights; for each candidate format the
 // error is computed; the sum of sensitivity * error is minimised under the budget by a small MIP
 // (nas/mip.h). That losses add up and are linear in the squared error is the linearity theorem of
-// HIGGS (arXiv 2411.17525). Thread rule: the compile's thread.
+// HIGGS (arXiv 2411.17525); what they add up to is measured once for the whole choice, on text that
+// was held out. Thread rule: the compile's thread.
 #ifndef HONE_NAS_ALLOCATE_H
 #define HONE_NAS_ALLOCATE_H
 

@@ -82,6 +82,8 @@ typedef struct hone_allocation {
   size_t count;
   double bits_per_weight;  // of the whole model, vectors included
   double kl;               // predicted, before the solver improves it
+  double measured_kl;      // the same, measured on held-out text with all weights so quantized
+  uint64_t tokens;         // of that text
 } hone_allocation_t;
 
 // Supplied by tools where wanted: chooses formats for a target size (phase 3).

@@ -133,8 +133,20 @@ static int width_of(const hone_quantizer_t *q, uint64_t first) {
   return (int)(q->Kp - first < q->format.group ? q->Kp - first : q->format.group);
 }
 
+static bool is_finite(const float *x, uint64_t count) {
+  uint32_t largest = 0;
+  for (uint64_t k = 0; k < count; k++) {
+    uint32_t bits;
+    memcpy(&bits, &x[k], sizeof bits);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest < 0x7f800000;
+}
+
 bool hone_quantizer_row(const hone_quantizer_t *q, uint64_t n, const float *row, uint8_t *codes,
                         uint16_t *scales) {
+  if (!is_finite(row, q->Kp)) return false;
   for (uint32_t s = 0; s < q->scale_count; s++) {
     uint64_t first = (uint64_t)s * q->format.group;
     if (!quantize_group(q, hone_quantizer_group(q, n, s), row + first, q->importance + first,

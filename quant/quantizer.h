@@ -62,7 +62,8 @@ HONE_MUST_CHECK bool hone_quantizer_learn(hone_quantizer_t *quantizer, const flo
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out);
 
 // Row number n of the tensor (Kp), pads zero -> one code per weight (Kp) and scale_count * planes
-// scales as stored (bytes in the low half). False: a scale overflows its format.
+// scales as stored (bytes in the low half). False: a scale overflows its format, or an
+// element is NaN or infinite.
 HONE_MUST_CHECK bool hone_quantizer_row(const hone_quantizer_t *quantizer, uint64_t n,
                                         const float *row, uint8_t *codes, uint16_t *scales);
 // The scales (group_count) that the row's groups would have if any f32 could be stored, and how

@@ -133,6 +133,15 @@ bool hone_walk_run(hone_session_t *session, const hone_walk_block_t *block, uint
   return true;
 }
 
+bool hone_walk_logits(hone_session_t *session, const hone_walk_block_t *head, uint32_t M,
+                      float *logits, hone_status_t *status) {
+  uint64_t vocab = session->model->plan->vocab, padded = hone_padded(vocab);
+  if (!hone_session_run(session, head->end - 1, head->end, M, 0, status)) return false;
+  for (uint32_t m = 0; m < M; m++)
+    memcpy(logits + m * vocab, session->logits + m * padded, vocab * sizeof *logits);
+  return true;
+}
+
 void hone_walk_release(hone_session_t *session) {
   const hone_model_t *model = session->model;
   (void)madvise(model->mapping, model->mapping_bytes, MADV_DONTNEED);

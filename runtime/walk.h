@@ -39,6 +39,10 @@ HONE_MUST_CHECK bool hone_walk_run(hone_session_t *session, const hone_walk_bloc
                                    uint32_t position, uint32_t M, const int32_t *ids, float *stream,
                                    hone_walk_tap_fn *tap, void *user, hone_status_t *status);
 
+// After hone_walk_run of the head on M rows: runs its last linear, too. logits (M, vocabulary).
+HONE_MUST_CHECK bool hone_walk_logits(hone_session_t *session, const hone_walk_block_t *head,
+                                      uint32_t M, float *logits, hone_status_t *status);
+
 // The packed bytes of a tensor of a model opened with is_private, to be changed before a block is
 // run; false: no such tensor.
 bool hone_walk_tensor(hone_session_t *session, const char *name, hone_tensor_t *out_tensor,

@@ -38,6 +38,23 @@ static void print_tensors(json_t *root, hone_buffer_t *out) {
   }
 }
 
+// What a target size chose.
+static void print_allocation(json_t *root, hone_buffer_t *out) {
+  json_t *allocation = json_object_get(root, "allocation"), *unit;
+  size_t i;
+  if (!allocation) return;
+  hone_buffer_format(out,
+                     "\nchosen for a target size: %.4f bits per weight, KL divergence %.4g "
+                     "predicted, %.4g measured\n",
+                     hone_manifest_number(allocation, "bits_per_weight"),
+                     hone_manifest_number(allocation, "predicted_kl"),
+                     hone_manifest_number(allocation, "measured_kl"));
+  json_array_foreach(json_object_get(allocation, "units"), i, unit) {
+    hone_buffer_format(out, "  %-36s %s\n", hone_manifest_text(unit, "name"),
+                       hone_manifest_text(unit, "format"));
+  }
+}
+
 static void print_list(json_t *root, const char *key, hone_buffer_t *out) {
   json_t *item;
   size_t i;
@@ -56,6 +73,7 @@ bool hone_inspect_artefact(hone_tool_t *tool, const char *path, bool json, hone_
   if (ok && !json) {
     print_model(manifest.root, out);
     print_tensors(manifest.root, out);
+    print_allocation(manifest.root, out);
     print_list(manifest.root, "kernels", out);
     print_list(manifest.root, "launches", out);
   }

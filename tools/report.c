@@ -164,7 +164,33 @@ static void load_fields(loader_t *loader, json_t *object, hone_report_fields_t *
       field.is_number = true;
       field.text = hone_arena_format(loader->arena, "%lld", (long long)json_integer_value(item));
     }
+    if (json_is_real(item)) {
+      field.is_number = true;
+      field.text = hone_arena_format(loader->arena, "%.10g", json_real_value(item));
+    }
+    if (json_is_boolean(item)) {
+      field.is_boolean = true;
+      field.text = json_is_true(item) ? "true" : "false";
+    }
     hone_list_push(loader->arena, fields, field);
+  }
+}
+
+static void load_allocation(loader_t *loader, json_t *object) {
+  hone_report_allocation_t *allocation = &loader->report->allocation;
+  json_t *item;
+  size_t i;
+  allocation->bits_per_weight = hone_manifest_number(object, "bits_per_weight");
+  allocation->predicted_kl = hone_manifest_number(object, "predicted_kl");
+  allocation->measured_kl = hone_manifest_number(object, "measured_kl");
+  allocation->held_out_tokens = (uint64_t)hone_manifest_integer(object, "held_out_tokens");
+  json_array_foreach(json_object_get(object, "units"), i, item) {
+    hone_report_unit_t unit = {.name = copy_text(loader, item, "name"),
+                               .format = copy_text(loader, item, "format"),
+                               .weights = (uint64_t)hone_manifest_integer(item, "weights"),
+                               .error = hone_manifest_number(item, "error"),
+                               .sensitivity = hone_manifest_number(item, "sensitivity")};
+    hone_list_push(loader->arena, &allocation->units, unit);
   }
 }
 
@@ -192,6 +218,7 @@ static bool load_root(loader_t *loader, json_t *root) {
   load_fields(loader, json_object_get(root, "model"), &report->model);
   load_fields(loader, json_object_get(root, "options"), &report->options);
   load_sources(loader, root);
+  load_allocation(loader, json_object_get(root, "allocation"));
   if (!load_tensors(loader, root)) return false;
   report->head_is_tied = true;
   for (size_t r = 0; r < ROLE_COUNT; r++)

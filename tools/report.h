@@ -34,9 +34,21 @@ typedef struct hone_report_tensor {
   double output_error;  // relative error of the linear's output on calibration text; NaN: unknown
 } hone_report_tensor_t;
 
+typedef struct hone_report_unit {  // weights that a target size gave one format
+  const char *name, *format;
+  uint64_t weights;
+  double error, sensitivity;  // relative squared error; nats of divergence per that
+} hone_report_unit_t;
+
+typedef struct hone_report_allocation {
+  HONE_LIST(hone_report_unit_t) units;  // none: the formats were given
+  double bits_per_weight, predicted_kl, measured_kl;
+  uint64_t held_out_tokens;  // that measured_kl is of
+} hone_report_allocation_t;
+
 typedef struct hone_report_field {  // of the manifest's model or options
   const char *name, *text;          // text NULL: null
-  bool is_number;
+  bool is_number, is_boolean;
 } hone_report_field_t;
 typedef HONE_LIST(hone_report_field_t) hone_report_fields_t;
 
@@ -45,6 +57,7 @@ typedef struct hone_report {
   const char *version, *llvm, *target, *family;
   hone_report_fields_t model, options, sources;  // sources: file and hash
   HONE_LIST(hone_report_tensor_t) tensors;
+  hone_report_allocation_t allocation;
   hone_report_group_t total;
   hone_report_groups_t roles, formats, parts, kinds, layers, blocks;
   uint64_t weight_bytes, file_bytes;

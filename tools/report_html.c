@@ -322,6 +322,38 @@ static void put_tensors(page_t *page) {
   hone_html_table_end(&table);
 }
 
+static void put_allocation(page_t *page) {
+  static const hone_html_column_t columns[] = {
+      {"Weights"},
+      {"Format"},
+      {"Count", .is_number = true},
+      {"Rel. MSE", .is_number = true, .hint = "in this format, before calibrated solving"},
+      {"Loss", .is_number = true, .hint = "predicted KL divergence in nats"},
+  };
+  const hone_report_allocation_t *allocation = &page->report->allocation;
+  if (allocation->units.count == 0) return;
+  heading(page, "allocation", "Choice of formats");
+  paragraph(page, hone_arena_format(
+                      page->arena,
+                      "Formats were chosen for a target size. Before calibrated solving the losses "
+                      "add up to a KL divergence of %s nats; %s were measured on %llu tokens that "
+                      "nothing else had read.",
+                      number_text(page, allocation->predicted_kl, 3),
+                      number_text(page, allocation->measured_kl, 3),
+                      (unsigned long long)allocation->held_out_tokens));
+  hone_html_table_t table = {.out = page->out, .columns = columns, .column_count = 5};
+  hone_html_table_begin(&table, "Weights that share a format");
+  for (size_t i = 0; i < allocation->units.count; i++) {
+    const hone_report_unit_t *unit = &allocation->units.items[i];
+    hone_html_cell(&table, unit->name);
+    hone_html_cell(&table, unit->format);
+    hone_html_cell(&table, count_text(page, unit->weights));
+    hone_html_cell_number(&table, unit->error, 3);
+    hone_html_cell_number(&table, unit->error * unit->sensitivity, 3);
+  }
+  hone_html_table_end(&table);
+}
+
 // ---- how it was made
 
 static void put_fields(page_t *page, const char *caption, const char *name, const char *value,
@@ -371,6 +403,7 @@ void hone_report_html(const hone_report_t *report, hone_arena_t *arena, hone_buf
   put_score_figures(&page);
   hone_buffer_text(out, "</dl>\n");
   put_predictions(&page);
+  put_allocation(&page);
   heading(&page, "bytes-of-roles", "Size");
   hone_report_plot_bytes(report, arena, out);
   put_groups(&page, "By role", "Role", &report->roles);

@@ -1,5 +1,7 @@
 // The report as JSON, schema hone.report/1; see report.h.
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tools/report.h"
 
@@ -10,6 +12,10 @@ static void write_fields(hone_json_t *json, const char *key, const hone_report_f
     const hone_report_field_t *field = &fields->items[i];
     if (field->is_number && hone_text_parse_i64(field->text, &number)) {
       hone_json_i64(json, field->name, number);
+    } else if (field->is_number) {
+      hone_json_f64(json, field->name, strtod(field->text, NULL));
+    } else if (field->is_boolean) {
+      hone_json_bool(json, field->name, !strcmp(field->text, "true"));
     } else {
       hone_json_string(json, field->name, field->text);
     }
@@ -26,6 +32,30 @@ static void write_sources(hone_json_t *json, const hone_report_fields_t *sources
     hone_json_object_end(json);
   }
   hone_json_array_end(json);
+}
+
+// What a target size chose; as in the manifest.
+static void write_allocation(hone_json_t *json, const hone_report_allocation_t *allocation) {
+  enum { DIGITS = 9 };
+  if (allocation->units.count == 0) return;
+  hone_json_object_begin(json, "allocation");
+  hone_json_f64_digits(json, "bits_per_weight", allocation->bits_per_weight, DIGITS);
+  hone_json_f64_digits(json, "predicted_kl", allocation->predicted_kl, DIGITS);
+  hone_json_f64_digits(json, "measured_kl", allocation->measured_kl, DIGITS);
+  hone_json_u64(json, "held_out_tokens", allocation->held_out_tokens);
+  hone_json_array_begin(json, "units");
+  for (size_t i = 0; i < allocation->units.count; i++) {
+    const hone_report_unit_t *unit = &allocation->units.items[i];
+    hone_json_object_begin(json, NULL);
+    hone_json_string(json, "name", unit->name);
+    hone_json_string(json, "format", unit->format);
+    hone_json_u64(json, "weights", unit->weights);
+    hone_json_f64_digits(json, "sensitivity", unit->sensitivity, DIGITS);
+    hone_json_f64_digits(json, "error", unit->error, DIGITS);
+    hone_json_object_end(json);
+  }
+  hone_json_array_end(json);
+  hone_json_object_end(json);
 }
 
 static void write_error(hone_json_t *json, double signal, double noise, double mse) {
@@ -154,6 +184,7 @@ void hone_report_json(const hone_report_t *report, hone_buffer_t *out) {
   write_fields(&json, "options", &report->options);
   write_sources(&json, &report->sources);
   write_sizes(&json, report);
+  write_allocation(&json, &report->allocation);
   hone_json_bool(&json, "head_is_tied", report->head_is_tied);
   write_group(&json, "total", &report->total);
   write_groups(&json, "roles", &report->roles);

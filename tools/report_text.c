@@ -42,6 +42,22 @@ static void print_worst(const hone_report_t *report, hone_buffer_t *out) {
   free(tensors);
 }
 
+static void print_allocation(const hone_report_allocation_t *allocation, hone_buffer_t *out) {
+  if (allocation->units.count == 0) return;
+  hone_buffer_format(out, "\n%-36s %-12s %11s %11s\n", "chosen for a target size", "format",
+                     "error", "loss");
+  for (size_t i = 0; i < allocation->units.count; i++) {
+    const hone_report_unit_t *unit = &allocation->units.items[i];
+    hone_buffer_format(out, "  %-34s %-12s %11.3e %11.3e\n", unit->name, unit->format, unit->error,
+                       unit->error * unit->sensitivity);
+  }
+  hone_buffer_format(out,
+                     "before calibrated solving: %.4g nats predicted, %.4g measured on %llu tokens "
+                     "held out\n",
+                     allocation->predicted_kl, allocation->measured_kl,
+                     (unsigned long long)allocation->held_out_tokens);
+}
+
 static void print_evaluation(const hone_report_t *report, hone_buffer_t *out) {
   const hone_evaluation_t *evaluation = report->evaluation;
   const hone_score_result_t *result = &evaluation->result;
@@ -75,5 +91,6 @@ void hone_report_text(const hone_report_t *report, hone_buffer_t *out) {
   print_groups("format", &report->formats, out);
   print_groups("layer", &report->layers, out);
   print_worst(report, out);
+  print_allocation(&report->allocation, out);
   if (report->evaluation) print_evaluation(report, out);
 }

@@ -186,8 +186,9 @@ static void print_allocation(const hone_allocation_t *allocation) {
             row->error * row->sensitivity);
   }
   fprintf(stderr,
-          "%.4f bits per weight; the losses add up to %.6f nats before calibrated solving\n",
-          allocation->bits_per_weight, allocation->kl);
+          "%.4f bits per weight; before calibrated solving the losses add up to %.6f nats, and are "
+          "%.6f on %" PRIu64 " tokens held out\n",
+          allocation->bits_per_weight, allocation->kl, allocation->measured_kl, allocation->tokens);
 }
 
 static bool check_target(const hone_compile_options_t *compile, hone_status_t *status) {

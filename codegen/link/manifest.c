@@ -60,6 +60,8 @@ static void write_allocation(hone_json_t *json, const hone_allocation_t *allocat
   hone_json_object_begin(json, "allocation");
   hone_json_f64_digits(json, "bits_per_weight", allocation->bits_per_weight, DIGITS);
   hone_json_f64_digits(json, "predicted_kl", allocation->kl, DIGITS);
+  hone_json_f64_digits(json, "measured_kl", allocation->measured_kl, DIGITS);
+  hone_json_u64(json, "held_out_tokens", allocation->tokens);
   hone_json_array_begin(json, "units");
   for (size_t i = 0; i < allocation->count; i++) {
     const hone_allocation_row_t *row = &allocation->rows[i];

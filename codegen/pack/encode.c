@@ -131,6 +131,8 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   uint64_t K = (uint64_t)rows->K;
   const float *squares = NULL;
   if (!statistics) return true;
+  encoder->rows = rows;
+  if (solver->method != HONE_SOLVE_SCALES) encoder->statistics = statistics;
   hone_moment_set_t moments = {0};
   if (solver->method != HONE_SOLVE_SCALES &&
       !statistics->moments(statistics->self, source, K, &moments, status))
@@ -147,9 +149,6 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
   bool is_coarse = hone_format_info(encoder->quantizer.format.storage)->code_bits < 4;
   encoder->sweeps = solver->sweeps >= 0 ? solver->sweeps : is_coarse ? COARSE_SWEEPS : FINE_SWEEPS;
-  encoder->statistics = statistics;
-  encoder->rows = rows;
-  hone_curvature_set_threads(solver->threads);
   bool ok = hone_curvature_init(&encoder->curvature, moments.second, K, &options, status);
   if (ok && moments.cross && options.factor) {
     ok = hone_curvature_correct(&encoder->curvature, moments.cross, moments.residual, rows->N,
@@ -158,7 +157,6 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
     free(moments.cross);
     free(moments.residual);
   }
-  hone_curvature_set_threads(1);
   return ok || hone_note(status, "recipe %s", rows->recipe->name);
 }
 
@@ -203,11 +201,8 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
     return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", rows->recipe->name);
   hone_importance_fill(NULL, K, encoder.importance);
   hone_quantizer_init(&encoder.quantizer, format, K, encoder.importance);
-  // The second level of nf4dq belongs to the whole tensor: it is found anew rather than kept.
-  bool is_nested = hone_format_info(format.storage)->scale == HONE_SCALE_DQ8;
-  bool ok =
-      !solver || is_nested ||
-      hone_stored_open(solver->store, rows->recipe, &encoder.quantizer, &encoder.stored, status);
+  bool ok = !solver || hone_stored_open(solver->store, rows->recipe, &encoder.quantizer,
+                                        &encoder.stored, status);
   bool is_kept = ok && hone_stored_is_kept(encoder.stored);
   if (is_kept) ok = follow_kept(rows, solver, &encoder, status);
   if (ok && !is_kept && solver) ok = calibrate(rows, solver, &encoder, status);
@@ -315,7 +310,7 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, float *v
     uint16_t *row_scales = scales + (size_t)i * per_row;
     if (!is_calibrated && !hone_quantizer_row(q, n, row, row_codes, row_scales)) bad = i;
     if (bad == -1) measure(q, n, row, row_codes, row_scales, decoded, error);
-    if (bad == -1 && is_calibrated) tell(encoder, first + i, decoded);
+    if (bad == -1) tell(encoder, first + i, decoded);
   }
   free(decoded);
   if (bad == -1 && encoder->stored)

@@ -1,4 +1,5 @@
-// See store.h. A file is a header and the rows one after the other (hone_layout_line).
+// See store.h. A file is a header, the second level of the scales (nf4dq) and the rows one after
+// the other (hone_layout_line).
 #include "codegen/pack/store.h"
 
 #include <ctype.h>
@@ -18,16 +19,16 @@
 #include "base/map.h"
 #include "codegen/pack/layout.h"
 
-enum { FORMAT_VERSION = 1, KEY_BYTES = 33, READ_VALUES = 256 * 1024, NAME_BYTES = 100 };
+enum { FORMAT_VERSION = 2, KEY_BYTES = 33, READ_VALUES = 256 * 1024, NAME_BYTES = 100 };
 
 typedef struct header {
   uint64_t hash;  // XXH3 of everything behind it
   char magic[8];
   uint64_t version;
   char key[KEY_BYTES + 7];
-  uint64_t row_count, row_bytes;
+  uint64_t second_bytes, row_count, row_bytes;
   hone_quant_error_t error;
-  uint8_t factor[sizeof(float)], unused[4];
+  float factor, offset;
   int8_t levels[HONE_GRID_LEVELS];
 } header_t;
 static const char magic[8] = "honework";
@@ -35,7 +36,7 @@ static const char magic[8] = "honework";
 struct hone_stored {
   const char *path;
   char key[KEY_BYTES];
-  uint64_t row_count, row_bytes;
+  uint64_t second_bytes, row_count, row_bytes;
   bool is_kept;
   hone_mapping_t mapping;  // of a kept one
   hone_output_t *output;   // of a recording
@@ -205,17 +206,24 @@ static const char *path_of(const hone_store_t *store, const char *recipe) {
   return hone_arena_format(store->arena, "%s/%s-%08x", store->folder, name, hash);
 }
 
+static uint64_t place_of(const hone_stored_t *stored, int64_t row) {
+  return sizeof(header_t) + stored->second_bytes + (uint64_t)row * stored->row_bytes;
+}
+
+static uint64_t file_bytes(const hone_stored_t *stored) {
+  return place_of(stored, (int64_t)stored->row_count);
+}
+
 // Whether the tensor's file is there, whole, and made from the same things.
 static bool is_whole(const hone_stored_t *stored) {
   hone_mapping_t mapping;
   header_t header;
   if (!hone_mapping_open(stored->path, &mapping, &(hone_status_t){0})) return false;
-  bool ok = mapping.bytes >= sizeof header &&
-            mapping.bytes - sizeof header == stored->row_count * stored->row_bytes;
+  bool ok = mapping.bytes == file_bytes(stored);
   if (ok) memcpy(&header, mapping.data, sizeof header);
   ok = ok && !memcmp(header.magic, magic, sizeof magic) && header.version == FORMAT_VERSION &&
-       !memcmp(header.key, stored->key, KEY_BYTES) && header.row_count == stored->row_count &&
-       header.row_bytes == stored->row_bytes &&
+       !memcmp(header.key, stored->key, KEY_BYTES) && header.second_bytes == stored->second_bytes &&
+       header.row_count == stored->row_count && header.row_bytes == stored->row_bytes &&
        header.hash ==
            hone_hash64(mapping.data + sizeof header.hash, mapping.bytes - sizeof header.hash);
   hone_mapping_release(&mapping, 0, mapping.bytes);
@@ -231,6 +239,8 @@ void hone_store_add(hone_store_t *store, const ir_recipe_t *recipe, hone_format_
   hone_stored_t *stored = HONE_NEW(store->arena, hone_stored_t);
   stored->path = path_of(store, recipe->name);
   memcpy(stored->key, store->key, KEY_BYTES);
+  stored->second_bytes =
+      hone_packed_second_count(format, (uint64_t)recipe->N, (uint64_t)recipe->K) * sizeof(float);
   stored->row_count = (uint64_t)row_count;
   stored->row_bytes = hone_layout_line_bytes(format, (uint64_t)recipe->K);
   stored->is_kept = is_whole(stored);
@@ -249,20 +259,19 @@ bool hone_stored_open(hone_store_t *store, const ir_recipe_t *recipe, hone_quant
   if (!stored->is_kept) return hone_output_create(stored->path, 0644, &stored->output, status);
   if (!hone_mapping_open(stored->path, &stored->mapping, status)) return false;
   header_t header;
-  if (stored->mapping.bytes != sizeof header + stored->row_count * stored->row_bytes)
+  if (stored->mapping.bytes != file_bytes(stored))
     return hone_fail(status, HONE_INVALID, "'%s' was changed while it was in use", stored->path);
   memcpy(&header, stored->mapping.data, sizeof header);
-  memcpy(&quantizer->factor, header.factor, sizeof header.factor);
+  quantizer->factor = header.factor;
+  if (stored->second_bytes)
+    hone_quantizer_set_second(quantizer, (const float *)(stored->mapping.data + sizeof header),
+                              header.offset);
   if (hone_format_info(quantizer->format.storage)->grid == HONE_GRID_LEARNED)
     hone_quantizer_set_levels(quantizer, header.levels);
   return true;
 }
 
 bool hone_stored_is_kept(const hone_stored_t *stored) { return stored && stored->is_kept; }
-
-static uint64_t place_of(const hone_stored_t *stored, int64_t row) {
-  return sizeof(header_t) + (uint64_t)row * stored->row_bytes;
-}
 
 void hone_stored_read(const hone_stored_t *stored, const hone_quantizer_t *quantizer, int64_t row,
                       uint8_t *codes, uint16_t *scales) {
@@ -291,14 +300,19 @@ void hone_stored_write(hone_stored_t *stored, const hone_quantizer_t *quantizer,
 static bool write_header(hone_stored_t *stored, const hone_quantizer_t *quantizer,
                          const hone_quant_error_t *error, hone_status_t *status) {
   header_t header = {.version = FORMAT_VERSION,
+                     .second_bytes = stored->second_bytes,
                      .row_count = stored->row_count,
                      .row_bytes = stored->row_bytes,
-                     .error = *error};
+                     .error = *error,
+                     .factor = quantizer->factor,
+                     .offset = quantizer->offset};
   memcpy(header.magic, magic, sizeof magic);
   memcpy(header.key, stored->key, KEY_BYTES);
-  memcpy(header.factor, &quantizer->factor, sizeof header.factor);
   memcpy(header.levels, quantizer->learned, sizeof header.levels);
-  if (!hone_output_write_at(stored->output, 0, &header, sizeof header, status)) return false;
+  if (!hone_output_write_at(stored->output, 0, &header, sizeof header, status) ||
+      !hone_output_write_at(stored->output, sizeof header, quantizer->second, stored->second_bytes,
+                            status))
+    return false;
   hone_mapping_t mapping;
   if (!hone_mapping_open(hone_output_temporary_path(stored->output), &mapping, status))
     return false;

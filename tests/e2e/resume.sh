@@ -1,102 +1,111 @@
-# --work: a compile that was killed goes on after its last finished tensor, and gives the same bytes.
+# --work: a compile that was cut off goes on after its last finished tensor and gives the same bytes; what can change a
+# tensor makes it again.
 . "$(dirname "$0")/common.sh"
 text=$src/tests/golden/stories260k/dorian_gray_excerpt.txt
-options=(--weights nf4 --calibrate "$text" --calibration-tokens 2048)
-compile() { "$hone" compile "$story_model" "${options[@]}" "$@" --quiet; }
-kept() { find "$1" -type f ! -name '.*' 2>/dev/null | wc -l; }
+fast=(--calibrate "$text" --calibration-tokens 512 --calibration-context 64 --quiet)
+program=("${fast[@]}" --weights nf4dq --head bcq2)  # a tied head; both levels of scales
+export=("${fast[@]}" --emit gguf --weights int4:32)  # builds no kernels
+kept() { find "$1" -type f ! -name '.*' | wc -l; }
 equal() { checks=$((checks + 1)); cmp "$1" "$2" >&2 || bad "$1 and $2 differ"; }
-
-# kill_at COUNT DIR OUT...: a compile that dies as soon as DIR has COUNT tensors
-kill_at() {
-  local count=$1 folder=$2
-  shift 2
-  "$hone" compile "$story_model" "$@" "${options[@]}" --quiet --work "$folder" >/dev/null 2>&1 &
-  local pid=$!
-  while kill -0 $pid 2>/dev/null && [ "$(kept "$folder")" -lt "$count" ]; do sleep 0.002; done
-  kill -KILL $pid 2>/dev/null
-  wait $pid 2>/dev/null
+mark() { : >"$work/marker"; sleep 0.02; }
+made() { find "$1" -type f -newer "$work/marker" | wc -l; }
+# cut FROM TO COUNT: what a compile that died after COUNT tensors leaves, and the file it was writing
+cut_off() {
+  mkdir "$2"
+  find "$1" -type f -printf '%T@ %p\n' | sort -n | head -n "$3" | cut -d' ' -f2- | xargs -I{} cp {} "$2"
+  head -c 1000 /dev/zero >"$2/.hone-999999999-0-0.tmp"
 }
 
-expect_exit 0 compile -o whole
-expect_exit 0 compile -o recorded --work keep
+# ---- the same bytes with a folder, again, after being cut off at the head, within a block and behind it, with a hole
+expect_exit 0 "$hone" compile "$story_model" -o whole "${program[@]}"
+expect_exit 0 "$hone" compile "$story_model" -o recorded "${program[@]}" --work keep --threads 1
 equal whole recorded
 total=$(kept keep)
-checks=$((checks + 1))
-[ "$total" -gt 10 ] || bad "only $total tensors were kept"
-expect_exit 0 compile -o again --work keep
-equal whole again
-
-for count in 1 3 8; do
-  kill_at $count cut-$count -o out-$count
-  checks=$((checks + 1))
-  [ "$(kept cut-$count)" -ge $count ] || bad "killed too early: $(kept cut-$count) tensors"
-  [ ! -e out-$count ] || bad "a killed compile left its output"
-  : >marker
-  sleep 0.02
-  expect_exit 0 compile -o out-$count --work cut-$count
+same "tensors kept" "$(readelf -p .hone.manifest whole | grep -c '"noise"')" "$total"
+for count in 1 3; do
+  cut_off keep cut-$count $count
+  mark
+  expect_exit 0 "$hone" compile "$story_model" -o out-$count "${program[@]}" --work cut-$count --threads 3
   equal whole out-$count
-  same "tensors kept" "$total" "$(kept cut-$count)"
-  checks=$((checks + 1))
-  [ "$(find cut-$count -type f ! -newer marker | wc -l)" -ge $count ] || bad "finished tensors were made again"
+  same "tensors made after $count" $((total - count)) "$(made cut-$count)"
   same "remains of the killed run" "" "$(find cut-$count -name '.hone-*')"
 done
-
-# damaged, torn and empty files are made again, also where the tensors after them are kept
+# torn, damaged and empty files are made again, others before and after them are not
 i=0
 for file in keep/*; do
   i=$((i + 1))
-  case $((i % 4)) in
-    0) printf 'x' | dd of="$file" bs=1 seek=400 conv=notrunc 2>/dev/null ;;
-    1) truncate -s -3 "$file" ;;
-    2) : >"$file" ;;
+  case $i in
+    2) printf '\000' | dd of="$file" bs=1 seek=400 conv=notrunc 2>/dev/null ;;
+    5) truncate -s -3 "$file" ;;
+    9) : >"$file" ;;
+    12) rm "$file" ;;
   esac
 done
-expect_exit 0 compile -o repaired --work keep
+mark
+expect_exit 0 "$hone" compile "$story_model" -o repaired "${program[@]}" --work keep
 equal whole repaired
-: >marker
-sleep 0.02
-expect_exit 0 compile -o again --work keep
+same "tensors repaired" 4 "$(made keep)"
+mark
+expect_exit 0 "$hone" compile "$story_model" -o again "${program[@]}" --work keep
 equal whole again
-same "tensors made again in a whole folder" "" "$(find keep -type f -newer marker)"
+same "tensors made in a whole folder" 0 "$(made keep)"
 
-# what changes the answer makes the tensors again
-for change in "--sweeps 3" "--calibration-tokens 1024" "--weights bcq2" "--calibration-inputs original"; do
+# ---- killed at any moment: after the first tensor, and wherever it is by then
+"$hone" compile "$story_model" -o killed.gguf "${export[@]}" --work killed >/dev/null 2>&1 &
+pid=$!
+while kill -0 $pid 2>/dev/null && [ "$(kept killed 2>/dev/null)" = 0 ]; do sleep 0.002; done
+kill -KILL $pid 2>/dev/null
+wait $pid 2>/dev/null
+expect_exit 0 "$hone" compile "$story_model" -o whole.gguf "${export[@]}"
+if [ -e killed.gguf ]; then equal whole.gguf killed.gguf; fi
+expect_exit 0 "$hone" compile "$story_model" -o killed.gguf "${export[@]}" --work killed
+equal whole.gguf killed.gguf
+total=$(kept killed)
+
+# ---- what can change the answer makes all tensors again, and nothing else does
+# changed WHAT OPTION...: the folder `killed` was made without these
+changed() {
+  local what=$1
+  shift
   rm -rf used
-  cp -r keep used
-  # shellcheck disable=SC2086
-  "$hone" compile "$story_model" "${options[@]}" $change -o changed --quiet --work used 2>err || bad "$change: $(cat err)"
-  "$hone" compile "$story_model" "${options[@]}" $change -o plain --quiet
-  equal plain changed
-done
-rm -rf model
+  cp -r killed used
+  mark
+  expect_exit 0 "$hone" compile "$story_model" "${export[@]}" -o changed.gguf --work used "$@"
+  same "tensors made again for $what" "$total" "$(made used)"
+}
+changed "sweeps" --sweeps 3
+changed "tokens" --calibration-tokens 256
+changed "context" --calibration-context 32
+changed "inputs" --calibration-inputs original
+changed "solver" --solver descent
+changed "the head's format" --head int4:32
+{ cat "$text"; echo "And so on."; } >longer.txt
+changed "the text" --calibrate longer.txt
 cp -r "$story_model" model
 chmod -R u+w model
 printf '\000\000\000\076' | dd of=model/model.safetensors bs=1 seek=900000 conv=notrunc 2>/dev/null
-"$hone" compile model "${options[@]}" -o plain --quiet
-"$hone" compile model "${options[@]}" -o changed --quiet --work keep
-equal plain changed
+expect_exit 0 "$hone" compile model "${export[@]}" -o other.gguf
+mark
+expect_exit 0 "$hone" compile model "${export[@]}" -o changed.gguf --work killed --threads 1
+equal other.gguf changed.gguf
+same "tensors made again for other weights" "$total" "$(made killed)"
+mark
+expect_exit 0 "$hone" compile model "${export[@]}" -o changed.gguf --work killed --calibration-memory 1 --threads 3
+equal other.gguf changed.gguf
+same "tensors made again for other threads" 0 "$(made killed)"
 
-# exports keep their tensors, too
-gguf=(--emit gguf --weights int4:32)
-expect_exit 0 compile -o a.gguf "${gguf[@]}"
-for run in b c; do
-  expect_exit 0 "$hone" compile "$story_model" "${options[@]}" "${gguf[@]}" -o $run.gguf --work keep-gguf
-  equal a.gguf $run.gguf
-done
-checks=$((checks + 1))
-[ "$(kept keep-gguf)" -gt 10 ] || bad "an export kept only $(kept keep-gguf) tensors"
-
-expect_exit 2 "$hone" compile "$story_model" -o x --work keep
+# ---- what goes wrong
+expect_exit 2 "$hone" compile "$story_model" -o x --work killed
 err_has "--calibrate"
 : >file
-expect_exit 1 compile -o x --work file
+expect_exit 1 "$hone" compile "$story_model" -o x "${program[@]}" --work file
 err_has "not a folder"
-expect_exit 1 compile -o x --work no/such/folder
+expect_exit 1 "$hone" compile "$story_model" -o x "${program[@]}" --work no/such/folder
 err_has "no/such/folder"
 if [ "$(id -u)" != 0 ]; then
   mkdir closed
   chmod a-w closed
-  expect_exit 1 compile -o x --work closed
+  expect_exit 1 "$hone" compile "$story_model" -o x "${program[@]}" --work closed
   err_has "closed"
 fi
 finish
