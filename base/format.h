@@ -41,6 +41,15 @@ typedef struct hone_format {  // a format with its parameter
   uint32_t group;  // 0 for plain floats
 } hone_format_t;
 
+// How a tensor's numbers are stored already: packing it so keeps every value.
+typedef struct hone_native {
+  hone_format_t format;
+  float factor;           // of nvfp4's scales, else 0
+  const uint8_t *second;  // of nf4dq: f32 for every 256 scales, not aligned; else NULL
+  uint64_t second_count;
+  float offset;  // of nf4dq's scales
+} hone_native_t;
+
 const hone_format_info_t *hone_format_info(hone_storage_t storage);  // NULL: no such format
 size_t hone_format_count(void);
 const hone_format_info_t *hone_format_at(size_t index);  // table order, for `hone list formats`
@@ -56,7 +65,8 @@ HONE_MUST_CHECK bool hone_format_parse(const char *text, hone_format_t *out_form
 const char *hone_format_text(hone_format_t format, char out[24]);
 // Bits stored per weight of a long row, scales included: 4.25 for nf4<64>.
 double hone_format_bits(hone_format_t format);
-// All bits of an (N, K) tensor: codes, scales of every begun group, tables. No padding.
+// All bits of an (N, K) tensor: codes, scales of every begun group, tables. No padding. (Each further
+// source of a merged tensor in nf4dq adds an offset, and a second-level scale at most.)
 uint64_t hone_format_tensor_bits(hone_format_t format, uint64_t N, uint64_t K);
 bool hone_format_equal(hone_format_t a, hone_format_t b);
 

@@ -127,15 +127,20 @@ bool hone_checkpoint_shape(void *source, const char *name, int64_t *out_N, int64
   return true;
 }
 
-bool hone_checkpoint_native(void *source, const char *name, hone_format_t *out_format,
-                            float *out_factor) {
+bool hone_checkpoint_native(void *source, const char *name, hone_native_t *out_native) {
   hone_status_t ignored = {0};
   const checkpoint_tensor_t *tensor = find_readable(source, name, &ignored);
   if (!tensor) return false;
   const prequantized_t *quantized = tensor->quantized;
-  *out_format =
-      quantized ? quantized->native : (hone_format_t){.storage = tensor->entry->dtype->storage};
-  *out_factor = quantized && quantized->grid == HONE_NVFP4 ? quantized->factor : 0.0f;
+  *out_native = (hone_native_t){.format.storage = tensor->entry->dtype->storage};
+  if (!quantized) return true;
+  out_native->format = quantized->native;
+  if (quantized->grid == HONE_NVFP4) out_native->factor = quantized->factor;
+  if (quantized->native.storage != HONE_NF4DQ) return true;
+  const checkpoint_tensor_t *second = quantized->nested_scales;
+  out_native->second = second->file->mapping.data + second->entry->begin;
+  out_native->second_count = (second->entry->end - second->entry->begin) / sizeof(float);
+  out_native->offset = quantized->offset;
   return true;
 }
 

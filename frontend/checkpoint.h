@@ -62,10 +62,9 @@ HONE_MUST_CHECK bool hone_checkpoint_shape(void *source, const char *name, int64
 HONE_MUST_CHECK bool hone_checkpoint_read_rows(void *source, const char *name, int64_t row,
                                                int64_t count, float *out, hone_status_t *status);
 // The format that the tensor keeps unless another is asked for: that of the file, or the one of
-// ours with the same values. *out_factor is the factor of nvfp4's scales, else 0. False if there is
-// no tensor of that name or it cannot be read.
-bool hone_checkpoint_native(void *source, const char *name, hone_format_t *out_format,
-                            float *out_factor);
+// ours with the same values, with what its scales have in common (borrowed from the checkpoint).
+// False if there is no tensor of that name or it cannot be read.
+bool hone_checkpoint_native(void *source, const char *name, hone_native_t *out_native);
 // What a weight of a model that was trained with quantized activations is to be multiplied with.
 typedef struct hone_checkpoint_inputs {
   hone_storage_t storage;  // HONE_F32: any activations; HONE_Q8, HONE_B1: rows of these

@@ -42,11 +42,10 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
                      hone_checkpoint_shape_text(tensor.rank, tensor.shape, found), wanted);
   int64_t rows, columns;
   hone_storage_t storage;
-  hone_format_t native;
-  float factor;
+  hone_native_t native;
   if (!hone_checkpoint_shape(im->input->checkpoint, source, &rows, &columns, &storage,
                              im->status) ||
-      !hone_checkpoint_native(im->input->checkpoint, source, &native, &factor))
+      !hone_checkpoint_native(im->input->checkpoint, source, &native))
     return false;
   hone_map_insert(im->used, source, strlen(source), im);
   ir_recipe_t recipe = {
@@ -54,7 +53,7 @@ static bool add_recipe(importer_t *im, const char *name, const char *source, int
       .sources = {source},
       .source_count = 1,
       .combine = IR_SINGLE,
-      .format = rank == 1 ? (hone_format_t){.storage = HONE_F32} : native,
+      .format = rank == 1 ? (hone_format_t){.storage = HONE_F32} : native.format,
       .N = N,
       .K = rank == 1 ? 1 : K,
       .rotate = hone_checkpoint_inputs(im->input->checkpoint, source).rotate,

@@ -7,6 +7,7 @@
 #include "frontend/config.h"
 #include "frontend/prequantized_internal.h"
 #include "quant/grid.h"
+#include "quant/nested.h"
 
 static const char state_suffix[] = ".quant_state.bitsandbytes__";
 enum { STATE_LIMIT_BYTES = 4096, DIMENSION_LIMIT = 1 << 28, MAP_COUNT = 256 };
@@ -143,6 +144,27 @@ static bool find_nested(recogniser_t *r, const checkpoint_tensor_t *codes, const
   return q->nested_map != NULL;
 }
 
+// Whether nf4dq holds the tensor's scales as they are: a group is a block, the map is ours, and no
+// scale of the second level is negative, which none that bitsandbytes made is.
+static bool is_nf4dq(const prequantized_t *q, uint64_t K) {
+  const hone_format_info_t *info = hone_format_info(HONE_NF4DQ);
+  if (!q->nested_map || q->grid != HONE_NF4 || q->nested_block != HONE_SCALE_BLOCK ||
+      q->block < info->narrowest || q->block > info->widest || K % q->block)
+    return false;
+  const uint8_t *map = q->nested_map->file->mapping.data + q->nested_map->entry->begin;
+  for (int code = 0; code < MAP_COUNT; code++) {
+    float level = hone_nested_level((uint8_t)code);
+    if (memcmp(map + (size_t)code * sizeof level, &level, sizeof level)) return false;
+  }
+  const hone_safetensors_entry_t *entry = q->nested_scales->entry;
+  for (uint64_t at = entry->begin; at < entry->end; at += sizeof(float)) {
+    float second;
+    memcpy(&second, q->nested_scales->file->mapping.data + at, sizeof second);
+    if (!(second >= 0 && isfinite(second))) return false;
+  }
+  return true;
+}
+
 // The widest group of ours that lies in one block wherever it begins: it divides rows and blocks.
 static hone_format_t native_of(hone_storage_t grid, const state_t *state) {
   for (uint32_t group = 128; group >= 32; group /= 2) {
@@ -178,6 +200,7 @@ static bool add_tensor(recogniser_t *r, const checkpoint_tensor_t *codes, hone_s
                                       (wanted_t){.dtypes = "F32", .count = blocks});
     if (!q.scales) return false;
   }
+  if (is_nf4dq(&q, state->shape[1])) q.native = (hone_format_t){HONE_NF4DQ, q.block};
   return prequantized_add(r, METHOD_BITSANDBYTES, codes, q);
 }
 

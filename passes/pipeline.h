@@ -129,10 +129,8 @@ typedef struct hone_tensor_reader {
   // row and column). Thread-safe. Releases the pages behind it, so that memory stays bounded.
   bool (*read_rows)(void *source, const char *name, int64_t row, int64_t count, float *out,
                     hone_status_t *status);
-  // The format that the source's numbers are in already, and the factor of nvfp4's scales there
-  // (else 0): packing in that format, with that factor, keeps every value. False: not known. May be
-  // NULL.
-  bool (*native)(void *source, const char *name, hone_format_t *out_format, float *out_factor);
+  // How the source's numbers are stored already. False: not known. May be NULL.
+  bool (*native)(void *source, const char *name, hone_native_t *out_native);
 } hone_tensor_reader_t;
 
 typedef struct hone_phase {

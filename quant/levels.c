@@ -15,7 +15,7 @@
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are only handed to inlined functions
 
-enum { LANES = 8, REFITS = 4 };
+enum { LANES = 8, REFITS = 4, STORED_TRIES = 5 };
 
 typedef float lanes_t __attribute__((vector_size(32)));
 typedef int32_t words_t __attribute__((vector_size(32)));
@@ -167,22 +167,26 @@ static bool is_on_grid(const hone_levels_t *g, const float *x, int n, float scal
   return true;
 }
 
-// The stored scale nearest to `scale`; of E4M3, which quotients by the factor may miss by a bit,
-// the one below or above. -1 where there is none.
-static int stored_scale(const hone_quantizer_t *q, uint64_t group, float scale, int above) {
+// The stored scale nearest to `scale`, which a quotient may miss by its rounding: of E4M3 the one
+// below or above, of dq8, whose codes can be closer than that, also those of the next floats. `try`
+// counts them; -1 where there is none.
+static int stored_scale(const hone_quantizer_t *q, uint64_t group, float scale, int try) {
   int exponent;
   bool overflow = false;
   switch (hone_format_info(q->format.storage)->scale) {
     case HONE_SCALE_E8M0:
-      if (above || frexpf(scale, &exponent) != 0.5f) return -1;
+      if (try || frexpf(scale, &exponent) != 0.5f) return -1;
       return exponent + 126 >= 1 && exponent + 126 <= 254 ? exponent + 126 : -1;
     case HONE_SCALE_E4M3:
-      if (!(q->factor > 0)) return -1;
-      exponent = floor_e4m3(scale / q->factor) + above;
+      if (try > 1 || !(q->factor > 0)) return -1;
+      exponent = floor_e4m3(scale / q->factor) + try;
       return exponent <= 0x7e ? exponent : -1;
-    case HONE_SCALE_DQ8: return above ? -1 : hone_quantizer_nested_code(q, group, scale);
+    case HONE_SCALE_DQ8:
+      for (int i = 0; i < (try + 1) / 2; i++)
+        scale = nextafterf(scale, try & 1 ? INFINITY : -INFINITY);
+      return hone_quantizer_nested_code(q, group, scale);
     default:
-      if (above) return -1;
+      if (try) return -1;
       exponent = hone_f16_from_f32(scale, &overflow);
       return overflow ? -1 : exponent;
   }
@@ -204,8 +208,8 @@ static bool find_on_grid(const hone_quantizer_t *q, uint64_t group, const float 
       if (level == 0 || (level > 0) != from_top) break;
       // Off the grid is off it for any rounding of the scale: most groups leave here.
       if (!is_on_grid(g, x, n, peak / level, level * inverse, 0x1p-20f)) continue;
-      for (int above = 0; above < 2; above++) {
-        int stored = stored_scale(q, group, peak / level, above);
+      for (int try = 0; try < STORED_TRIES; try++) {
+        int stored = stored_scale(q, group, peak / level, try);
         float scale = stored < 0 ? 0 : hone_quantizer_scale(q, group, (uint16_t)stored);
         if (scale == 0 || !isfinite(1.0f / scale) ||
             !is_on_grid(g, x, n, scale, 1.0f / scale, tolerance))

@@ -68,9 +68,10 @@ void hone_quantizer_set_levels(hone_quantizer_t *q, const int8_t levels[HONE_GRI
   sort_levels(values, HONE_GRID_LEVELS, &q->levels);
 }
 
-void hone_quantizer_set_second(hone_quantizer_t *q, const float *second, float offset) {
+void hone_quantizer_set_second(hone_quantizer_t *q, const float *second,
+                               const hone_packed_second_t *places) {
   q->second = second;
-  q->offset = offset;
+  q->places = *places;
 }
 
 void hone_importance_fill(const float *mean_squares, uint64_t K, float *out) {
@@ -83,19 +84,28 @@ void hone_importance_fill(const float *mean_squares, uint64_t K, float *out) {
     out[k] = k >= K ? 0.0f : is_usable ? mean_squares[k] + damping : 1.0f;
 }
 
+// The second-level scale of a group and the offset of its source.
+static float second_of(const hone_quantizer_t *q, uint64_t group, float *out_offset) {
+  uint64_t n = group / q->group_count, s = group % q->group_count;
+  *out_offset = q->places.offset[hone_packed_second_source(&q->places, n)];
+  return q->second[hone_packed_second_number(&q->places, q->group_count, n, s) / HONE_SCALE_BLOCK];
+}
+
 float hone_quantizer_scale(const hone_quantizer_t *q, uint64_t group, uint16_t stored) {
+  float offset, second;
   switch (hone_format_info(q->format.storage)->scale) {
     case HONE_SCALE_E8M0: return stored == 0 ? 0.0f : hone_f32_from_e8m0((uint8_t)stored);
     case HONE_SCALE_E4M3: return hone_f32_from_e4m3((uint8_t)stored) * q->factor;
     case HONE_SCALE_DQ8:
-      return hone_nested_level((uint8_t)stored) * q->second[group / HONE_SCALE_BLOCK] + q->offset;
+      second = second_of(q, group, &offset);
+      return hone_nested_level((uint8_t)stored) * second + offset;
     default: return hone_f32_from_f16(stored);
   }
 }
 
 uint8_t hone_quantizer_nested_code(const hone_quantizer_t *q, uint64_t group, float wanted) {
-  float second = q->second[group / HONE_SCALE_BLOCK];
-  return hone_nested_nearest(second > 0 ? (wanted - q->offset) / second : 0.0f);
+  float offset, second = second_of(q, group, &offset);
+  return hone_nested_nearest(second > 0 ? (wanted - offset) / second : 0.0f);
 }
 
 static bool quantize_group(const hone_quantizer_t *q, uint64_t group, const float *x,

@@ -38,7 +38,7 @@ typedef struct hone_quantizer {
   const float *importance;           // (Kp), zero at pads; borrowed
   float factor;                      // of nvfp4's scales: max|w| of the tensor / (448 * 6)
   const float *second;               // of nf4dq's scales (hone_packed_second_count); borrowed
-  float offset;                      // ... (quant/nested.h)
+  hone_packed_second_t places;       // ... and their offsets (quant/nested.h)
   int8_t learned[HONE_GRID_LEVELS];  // of nf4x, ascending, in units of 1/127
   hone_levels_t levels;              // count 0 for q8, q6 and planes
 } hone_quantizer_t;
@@ -47,10 +47,11 @@ typedef struct hone_quantizer {
 void hone_quantizer_init(hone_quantizer_t *quantizer, hone_format_t format, uint64_t K,
                          const float *importance);
 // Tensor-wide parameters: nvfp4's factor from max|w| of the tensor, nf4x's levels (ascending int8),
-// nf4dq's second level of scales (borrowed) and their offset.
+// nf4dq's second level of scales (borrowed).
 void hone_quantizer_set_factor(hone_quantizer_t *quantizer, float largest);
 void hone_quantizer_set_levels(hone_quantizer_t *quantizer, const int8_t levels[HONE_GRID_LEVELS]);
-void hone_quantizer_set_second(hone_quantizer_t *quantizer, const float *second, float offset);
+void hone_quantizer_set_second(hone_quantizer_t *quantizer, const float *second,
+                               const hone_packed_second_t *places);
 
 // Learns nf4x's levels from rows (count, Kp), weighing by importance. False: no memory.
 HONE_MUST_CHECK bool hone_quantizer_learn(hone_quantizer_t *quantizer, const float *rows,

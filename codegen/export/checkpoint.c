@@ -185,7 +185,7 @@ static bool write_second(const sink_t *sink, const hone_quantizer_t *q, hone_sta
   float map[256];
   for (int code = 0; code < 256; code++) map[code] = hone_nested_level((uint8_t)code);
   entry->state_text.bytes -= OFFSET_BYTES;
-  write_offset(&entry->state_text, q->offset);
+  write_offset(&entry->state_text, q->places.offset[0]);
   return hone_output_write_at(output, entry->second->offset, q->second,
                               (size_t)entry->second->shape[0] * sizeof(float), status) &&
          hone_output_write_at(output, entry->second_map->offset, map, sizeof map, status) &&

@@ -6,15 +6,13 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "codegen/pack/encode_internal.h"
 #include "quant/hadamard.h"
-#include "quant/nested.h"
 
 enum { SCAN_VALUES = 256 * 1024, LEARN_ROWS = 128, COARSE_SWEEPS = 4, FINE_SWEEPS = 1 };
 
-// Calls visit for every row of the tensor, in the order they are read.
-typedef void visit_fn(void *user, const float *row, int64_t K);
-
-static bool scan(const hone_rows_t *rows, visit_fn *visit, void *user, hone_status_t *status) {
+bool hone_encode_scan(const hone_rows_t *rows, hone_encode_visit_fn *visit, void *user,
+                      hone_status_t *status) {
   int64_t step = SCAN_VALUES / rows->K / 2 * 2;
   if (step < 2) step = 2;
   float *buffer = malloc((size_t)(step * rows->K) * sizeof *buffer);
@@ -176,62 +174,23 @@ static bool follow_kept(const hone_rows_t *rows, const hone_solver_t *solver,
                              status);
 }
 
+bool hone_encode_native(const hone_rows_t *rows, size_t source, hone_native_t *out_native) {
+  return !rows->recipe->rotate && rows->reader->native &&
+         rows->reader->native(rows->source, rows->recipe->sources[source], out_native);
+}
+
 // The factor that all sources of the recipe have already in this format, 0 if there is none. Values
 // on the grid of one factor are, with another, off the grid by the rounding of an E4M3 scale.
 static float native_factor(const hone_rows_t *rows, hone_format_t format) {
+  hone_native_t native;
   float common = 0;
-  if (rows->recipe->rotate) return 0;
-  for (size_t i = 0; i < rows->recipe->source_count && rows->reader->native; i++) {
-    hone_format_t native;
-    float factor;
-    const char *source = rows->recipe->sources[i];
-    if (!rows->reader->native(rows->source, source, &native, &factor) ||
-        !hone_format_equal(native, format) || (i > 0 && factor != common))
+  for (size_t i = 0; i < rows->recipe->source_count; i++) {
+    if (!hone_encode_native(rows, i, &native) || !hone_format_equal(native.format, format) ||
+        (i > 0 && native.factor != common))
       return 0;
-    common = factor;
+    common = native.factor;
   }
   return common;
-}
-
-typedef struct collector {  // of the scales that all groups would have
-  const hone_quantizer_t *quantizer;
-  float *row;  // (Kp)
-  float *scales, *weights;
-  uint64_t count;
-} collector_t;
-
-static void visit_scales(void *user, const float *row, int64_t K) {
-  collector_t *to = user;
-  memcpy(to->row, row, (size_t)K * sizeof *row);
-  hone_quantizer_free_scales(to->quantizer, to->row, to->scales + to->count,
-                             to->weights + to->count);
-  to->count += to->quantizer->group_count;
-}
-
-// Second level and offset of nf4dq, from the scales that fit the groups best. A calibrated tensor's
-// are those of its weights before they are corrected.
-static bool fit_second(const hone_rows_t *rows, hone_encoder_t *encoder, hone_status_t *status) {
-  hone_quantizer_t *q = &encoder->quantizer;
-  uint64_t N = (uint64_t)rows->N, groups = N * q->group_count;
-  collector_t to = {.quantizer = q,
-                    .row = aligned_alloc(64, q->Kp * sizeof(float)),
-                    .scales = malloc(groups * sizeof(float)),
-                    .weights = malloc(groups * sizeof(float))};
-  float offset = 0;
-  encoder->second = calloc(hone_packed_second_count(q->format, N, q->K), sizeof(float));
-  bool ok = to.row && to.scales && to.weights && encoder->second;
-  if (ok) {
-    memset(to.row, 0, q->Kp * sizeof(float));
-    ok = scan(rows, visit_scales, &to, status);
-  } else {
-    hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory for its scales", rows->recipe->name);
-  }
-  if (ok) hone_nested_fit(to.scales, to.weights, groups, encoder->second, &offset);
-  hone_quantizer_set_second(q, encoder->second, offset);
-  free(to.row);
-  free(to.scales);
-  free(to.weights);
-  return ok;
 }
 
 bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
@@ -254,14 +213,14 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
   if (ok && !is_kept && solver) ok = calibrate(rows, solver, &encoder, status);
   if (ok && !is_kept && hone_format_info(format.storage)->scale == HONE_SCALE_E4M3) {
     float largest = 0, factor = native_factor(rows, format);
-    ok = factor > 0 || scan(rows, visit_largest, &largest, status);
+    ok = factor > 0 || hone_encode_scan(rows, visit_largest, &largest, status);
     hone_quantizer_set_factor(&encoder.quantizer, largest);
     if (factor > 0) encoder.quantizer.factor = factor;
   }
   if (ok && !is_kept && hone_format_info(format.storage)->grid == HONE_GRID_LEARNED)
     ok = learn_levels(rows, &encoder.quantizer, status);
   if (ok && !is_kept && hone_format_info(format.storage)->scale == HONE_SCALE_DQ8)
-    ok = fit_second(rows, &encoder, status);
+    ok = hone_encode_second(rows, &encoder, status);
   if (!ok) {
     hone_encoder_deinit(&encoder);
     return false;
@@ -376,6 +335,6 @@ void hone_encoder_parameters(const hone_encoder_t *encoder, uint64_t N, uint8_t 
   memcpy(out + HONE_PACKED_FACTOR, &q->factor, sizeof(float));
   memcpy(out + HONE_PACKED_LEVELS, q->learned, HONE_GRID_LEVELS);
   if (second == 0) return;
-  memcpy(out + HONE_PACKED_OFFSET, &q->offset, sizeof(float));
+  memcpy(out, &q->places, sizeof q->places);
   memcpy(out + HONE_PACKED_SECOND, q->second, second * sizeof(float));
 }

@@ -31,8 +31,8 @@ HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, const char 
                                       hone_solver_t *out_solver, hone_status_t *status);
 
 // Reads the tensor once more where the format asks for it (nvfp4, nf4dq), unless the sources are in
-// that format already and agree on what is to be known; asks the solver's statistics (NULL: none)
-// for what enters the tensor.
+// that format already (of nvfp4: and agree on the factor); asks the solver's statistics (NULL:
+// none) for what enters the tensor.
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                                           hone_status_t *status);

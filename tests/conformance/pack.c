@@ -180,6 +180,66 @@ static void put_code(const row_codes_t *to, uint32_t k, bool pad, const double *
   to->value[k] = value, to->value_int8[k] = rounded;
 }
 
+// nf4dq's second level, for a tensor of one source, of four concatenated ones or of two interleaved
+// ones; offset and scale of a group as kernels must find them.
+typedef struct second {
+  int kind;
+  uint32_t N, cut[5];
+  uint64_t groups;  // of a row
+  float offset[4];
+  const float *scale;  // of 256 groups
+} second_t;
+
+static uint64_t blocks_of(const second_t *s, uint32_t rows) {
+  return (rows * s->groups + 255) / 256;
+}
+
+static uint32_t source_of(const second_t *s, uint32_t n, uint32_t *out_row, uint64_t *out_block) {
+  uint32_t source = 0;
+  *out_row = n, *out_block = 0;
+  if (s->kind == 2) {
+    *out_row = n / 2;
+    *out_block = n % 2 ? blocks_of(s, s->N / 2) : 0;
+    return n % 2;
+  }
+  for (; s->kind == 1 && n >= s->cut[source + 1]; source++)
+    *out_block += blocks_of(s, s->cut[source + 1] - s->cut[source]);
+  if (s->kind == 1) *out_row = n - s->cut[source];
+  return source;
+}
+
+static double second_of(const second_t *s, uint32_t n, uint64_t group, double *out_offset) {
+  uint32_t row;
+  uint64_t block;
+  *out_offset = (double)s->offset[source_of(s, n, &row, &block)];
+  return (double)s->scale[block + (row * s->groups + group) / 256];
+}
+
+static void put_second(second_t *s, region_t *region, uint64_t parameters, uint64_t *random) {
+  int32_t words[16] = {0};
+  uint32_t row;
+  uint64_t block, first = 0;
+  s->kind = (int)(random_bits(random) % 3);
+  if ((s->kind == 2 && s->N % 2) || (s->kind == 1 && s->N < 4)) s->kind = 0;
+  for (uint32_t i = 0; i < 5; i++) s->cut[i] = s->N * i / 4;
+  words[12] = s->kind == 2 ? 1 : -1, words[13] = s->kind == 2;
+  for (uint32_t i = 0; i < 4; i++) {
+    s->offset[i] = (random_real(random) + 1.1f) / 448;
+    memcpy(&words[i], &s->offset[i], 4);
+    bool is_used = i == 0 || s->kind == 1 || (s->kind == 2 && i == 1);
+    words[8 + i] = !is_used ? INT32_MAX : s->kind == 2 ? (int32_t)i : (int32_t)(s->cut[i]);
+    if (!is_used) continue;
+    if (i > 0) source_of(s, s->kind == 2 ? 1 : s->cut[i], &row, &block), first = block * 256;
+    words[4 + i] = (int32_t)(first - (s->kind == 1 ? s->cut[i] * s->groups : 0));
+  }
+  words[8] = 0;
+  put(region, parameters, words, sizeof words);
+  float *scale = (float *)(void *)(region->data + parameters + 64);
+  uint64_t count = 3 + (s->N * s->groups + 255) / 256;
+  for (uint64_t i = 0; i < count; i++) scale[i] = random_real(random) + 1.1f;
+  s->scale = scale;
+}
+
 // Real rows with random codes and scales; pads past K that stand for zero (planes: for anything).
 static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint32_t K,
                        uint64_t *random) {
@@ -197,13 +257,8 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
     put(&packed->region, parameters + 16, learned, 16);
   }
   if (info->scale == HONE_SCALE_E4M3) put(&packed->region, parameters, &factor, 4);
-  uint64_t row_groups = (K + format.group - 1) / format.group;
-  float *second = (float *)(void *)(packed->region.data + parameters + 64);
-  if (info->scale == HONE_SCALE_DQ8) {
-    put(&packed->region, parameters, &factor, 4);
-    for (uint64_t i = 0; i <= ((uint64_t)N * row_groups - 1) / 256; i++)
-      second[i] = random_real(random) + 1.1f;
-  }
+  second_t second = {.N = N, .groups = (K + format.group - 1) / format.group};
+  if (info->scale == HONE_SCALE_DQ8) put_second(&second, &packed->region, parameters, random);
   double size = info->grid == HONE_GRID_LINEAR ? ldexp(1, 1 - (int)info->code_bits)
                 : format.storage == HONE_INT4  ? 0.125
                 : format.storage == HONE_IQ4NL ? 1.0 / 127
@@ -216,11 +271,10 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
     for (uint32_t k = 0; k < Kp; k++) {
       for (uint64_t p = 0; p < P && k % format.group == 0; p++) {
         uint64_t element = ((t * S + k / format.group) * P + p) * 4 + r;
-        double block = info->scale == HONE_SCALE_DQ8
-                           ? (double)second[(n * row_groups + k / format.group) / 256]
-                           : 0;
-        scale[p] =
-            put_scale(&packed->region, info, scales, element, size, (double)factor, block, random);
+        double block = 0, common = (double)factor;
+        if (info->scale == HONE_SCALE_DQ8)
+          block = k < K ? second_of(&second, n, k / format.group, &common) : 1;
+        scale[p] = put_scale(&packed->region, info, scales, element, size, common, block, random);
       }
       to.block = packed->region.data + ((t * G + k / 64) * 4 + r) * row_bytes;
       put_code(&to, k, k >= K, scale, random);

@@ -22,12 +22,12 @@ static void write_file(hone_arena_t *arena, const char *folder, const char *name
 static void read_tensor(hone_checkpoint_t *checkpoint, const char *name) {
   hone_status_t status = {0};
   hone_storage_t storage;
-  hone_format_t native;
+  hone_native_t native;
   int64_t N, K;
-  float factor;
   if (!hone_checkpoint_shape(checkpoint, name, &N, &K, &storage, &status)) return;
-  if (!hone_checkpoint_native(checkpoint, name, &native, &factor)) abort();
-  if (N < 0 || K < 0 || storage >= HONE_STORAGE_COUNT || !hone_format_info(native.storage)) abort();
+  if (!hone_checkpoint_native(checkpoint, name, &native)) abort();
+  if (N < 0 || K < 0 || storage >= HONE_STORAGE_COUNT || !hone_format_info(native.format.storage))
+    abort();
   if (N == 0 || K == 0 || K > ROW_LIMIT) return;
   float *row = malloc((size_t)K * sizeof *row);
   if (!row) abort();

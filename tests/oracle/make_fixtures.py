@@ -7,6 +7,7 @@
 Each fixture holds what Hugging Face would hold (config.json, generation_config.json, safetensors) and
   expected.json   {"ids": prompt, "rows": T, "vocab": V, "range": max - min of the logits, "dtype": of the weights}
   logits.f32      little-endian f32 (T, V): logits of every position, computed in f32 from the weights as stored
+  dequantized.f32 of double-quantized ones: the weights that bitsandbytes makes of the linears in DEQUANTIZED
 The same versions (printed at the end) and seed give the same bytes.
 """
 import json
@@ -50,6 +51,8 @@ QUANTIZED = {
     "llama-bnb-nf4": (dict(vocab_size=96), "nf4", True, torch.uint8),
     "llama-bnb-fp4": (dict(vocab_size=96, hidden_size=32, num_attention_heads=2), "fp4", False, torch.bfloat16),
 }
+DEQUANTIZED = [f"model.layers.0.{name}_proj" for name in
+               ("self_attn.q", "self_attn.k", "self_attn.v", "mlp.gate", "mlp.up")]
 VERSION_4 = {"llama-rope-linear", "llama-sharded", "llama-f16"}  # config.json as transformers 4 wrote it
 
 
@@ -149,6 +152,9 @@ def make_quantized(folder, name):
         "bnb_4bit_use_double_quant": nested, "bnb_4bit_compute_dtype": "float32",
         "bnb_4bit_quant_storage": str(storage)[6:]}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    if nested:
+        weights = [model.get_submodule(key).weight.data.flatten() for key in DEQUANTIZED]
+        torch.cat(weights).numpy().astype("<f4").tofile(folder / "dequantized.f32")
     answer(folder, name, model.eval(), 24, generator, kind)
 
 

@@ -1,7 +1,6 @@
 // Layout and scales of packed weights, and what is loaded once per kernel.
 #include "codegen/cpu/kernels/weight.h"
 
-#include "base/packed.h"
 #include "quant/grid.h"
 
 static weight_t layout(const hone_kernel_spec_t *spec) {
@@ -56,6 +55,25 @@ static void open_real(kernel_t *k, weight_t *w, ir_value_t levels) {
   }
 }
 
+// Lane r of a splat stands for row r of a tile.
+static ir_value_t parameter(kernel_t *k, ir_value_t pointer, ir_scalar_t scalar, size_t offset) {
+  ir_value_t at = ir_advance(k->b, pointer, (int64_t)offset);
+  ir_value_t value = ir_load(k->b, ir_type(k->b, scalar), at, 0);
+  return ir_cast(k->b, broadcast, ir_vector(k->b, scalar, HONE_TILE_ROWS), value);
+}
+
+static void open_second(kernel_t *k, weight_t *w, ir_value_t parameters) {
+  for (size_t i = 0; i < HONE_PACKED_SOURCES; i++) {
+    size_t at = i * sizeof(int32_t);
+    w->offset[i] = parameter(k, parameters, IR_REAL32, offsetof(hone_packed_second_t, offset) + at);
+    w->base[i] = parameter(k, parameters, IR_I32, offsetof(hone_packed_second_t, base) + at);
+    w->begin[i] = parameter(k, parameters, IR_I32, offsetof(hone_packed_second_t, begin) + at);
+  }
+  w->mask = parameter(k, parameters, IR_I32, offsetof(hone_packed_second_t, mask));
+  w->shift = parameter(k, parameters, IR_I32, offsetof(hone_packed_second_t, shift));
+  w->second = ir_advance(k->b, parameters, HONE_PACKED_SECOND);
+}
+
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
@@ -70,9 +88,8 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
     w.factor = ir_load(b, k->real, at, 0);
   }
   if (w.info->scale == HONE_SCALE_DQ8) {
-    ir_value_t at = ir_advance(b, pointer, parameters + HONE_PACKED_OFFSET);
-    w.factor = ir_load(b, k->real, at, 0);
-    w.second = ir_advance(b, pointer, parameters + HONE_PACKED_SECOND);
+    ir_value_t at = ir_advance(b, pointer, parameters);
+    open_second(k, &w, at);
   }
   ir_value_t levels = ir_advance(b, pointer, parameters + HONE_PACKED_LEVELS);
   if (integer)
@@ -85,6 +102,33 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
 // ---- scales
 static int64_t scale_bytes(const weight_t *w) { return hone_scale_bits(w->info->scale) / 8; }
 
+// hone_packed_second_number and the offset, for each row of a tile.
+static void place_second(kernel_t *k, const weight_t *w, ir_value_t group, weight_place_t *place) {
+  static const int32_t lanes[HONE_TILE_ROWS] = {0, 1, 2, 3};
+  ir_builder_t *b = k->b;
+  ir_type_t integers = ir_vector(b, IR_I32, HONE_TILE_ROWS);
+  ir_value_t row = ir_cast(b, trunci, k->i32, place->row);
+  ir_value_t rows = ir_cast(b, broadcast, integers, row);
+  ir_value_t after = ir_words(b, HONE_TILE_ROWS, lanes);
+  rows = ir_op(b, addi, rows, after);
+  ir_value_t key = ir_op(b, andi, rows, w->mask);
+  ir_value_t base = w->base[0];
+  place->offsets = w->offset[0];
+  for (int i = 1; i < HONE_PACKED_SOURCES; i++) {
+    ir_value_t is_later = ir_op(b, sge, key, w->begin[i]);
+    base = ir_op(b, select, is_later, w->base[i], base);
+    place->offsets = ir_op(b, select, is_later, w->offset[i], place->offsets);
+  }
+  ir_value_t groups = ir_int(b, integers, w->row_groups);
+  ir_value_t local = ir_op(b, shrui, rows, w->shift);
+  ir_value_t before = ir_op(b, muli, local, groups);
+  ir_value_t start = ir_op(b, addi, before, base);
+  ir_value_t first = kernel_times(k, group, w->parts);
+  ir_value_t narrow = ir_cast(b, trunci, k->i32, first);
+  ir_value_t firsts = ir_cast(b, broadcast, integers, narrow);
+  place->numbers = ir_op(b, addi, start, firsts);
+}
+
 weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
                                 ir_value_t group) {
   ir_builder_t *b = k->b;
@@ -94,18 +138,16 @@ weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile,
     group = ir_op(b, divui, group, shared);
   }
   place.at = kernel_at(k, tile, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
-  if (w->info->scale != HONE_SCALE_DQ8) return place;
-  ir_value_t groups = ir_i64(b, w->row_groups), parts = ir_i64(b, w->parts);
-  ir_value_t before = ir_op(b, muli, row, groups);
-  ir_value_t first = ir_op(b, muli, group, parts);
-  place.number = ir_op(b, addi, before, first);
+  if (w->info->scale == HONE_SCALE_DQ8) place_second(k, w, group, &place);
   return place;
 }
 
-// The second-level scale of the scale that comes `after` the place's first.
-static ir_value_t second_scale(kernel_t *k, const weight_t *w, const weight_place_t *place,
+// The second-level scale of a row's scale that comes `after` the place's first.
+static ir_value_t second_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int row,
                                int64_t after) {
-  ir_value_t number = kernel_plus(k, place->number, after);
+  ir_value_t narrow = ir_lane(k->b, place->numbers, row);
+  ir_value_t first = ir_cast(k->b, extui, k->i64, narrow);
+  ir_value_t number = kernel_plus(k, first, after);
   ir_value_t share = ir_i64(k->b, HONE_SCALE_BLOCK);
   ir_value_t block = ir_op(k->b, divui, number, share);
   ir_value_t at = kernel_at(k, w->second, block, sizeof(float));
@@ -121,7 +163,7 @@ static ir_value_t second_scales(kernel_t *k, const weight_t *w, const weight_pla
   for (int i = 0; i < count; i++) {
     int part = i / HONE_TILE_ROWS, row = i % HONE_TILE_ROWS;
     bool is_shared = part > 0 && w->row_groups % w->parts == 0;
-    scale[i] = is_shared ? scale[row] : second_scale(k, w, place, row * w->row_groups + part);
+    scale[i] = is_shared ? scale[row] : second_scale(k, w, place, row, part);
     all = ir_lane_set(k->b, all, scale[i], i);
   }
   return all;
@@ -173,9 +215,9 @@ static ir_value_t nested_level(kernel_t *k, ir_value_t stored, int count) {
 
 // `count` stored scales as f32. E4M3 is decoded as a half with the same bits, which is 2^8 too
 // small, subnormals included; E8M0 is the exponent of an f32, and 0 means zero.
-// Those of dq8 come with their second-level ones.
+// Those of dq8 come with their second-level ones and offsets.
 static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, ir_value_t second,
-                         int count) {
+                         ir_value_t offset, int count) {
   ir_builder_t *b = k->b;
   ir_type_t reals = ir_vector(b, IR_REAL32, count);
   if (w->info->scale == HONE_SCALE_F16) return math_half(k, stored);
@@ -188,7 +230,6 @@ static ir_value_t decode(kernel_t *k, const weight_t *w, ir_value_t stored, ir_v
   }
   if (w->info->scale == HONE_SCALE_DQ8) {
     ir_value_t level = nested_level(k, stored, count);
-    ir_value_t offset = ir_cast(b, broadcast, reals, w->factor);
     return ir_op(b, fma, level, second, offset);
   }
   ir_type_t shorts = ir_vector(b, IR_I16, count);
@@ -233,15 +274,19 @@ static ir_value_t drop_pads(kernel_t *k, const weight_place_t *place, ir_value_t
 ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
   int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
   ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), place->at, 0);
-  ir_value_t second = {0};
-  if (w->second.ptr) second = second_scales(k, w, place);
+  ir_value_t second = {0}, offset = {0};
+  int64_t lanes[SCALES_LIMIT];
+  if (w->second.ptr) {
+    for (int i = 0; i < count; i++) lanes[i] = i % HONE_TILE_ROWS;
+    second = second_scales(k, w, place);
+    offset = ir_shuffle(k->b, place->offsets, place->offsets, (size_t)count, lanes);
+  }
   if (count > stored) {
-    int64_t lanes[SCALES_LIMIT];
     for (int i = 0; i < count; i++) lanes[i] = i / k->lanes * HONE_TILE_ROWS + i % HONE_TILE_ROWS;
     scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
     if (w->second.ptr) second = ir_shuffle(k->b, second, second, (size_t)count, lanes);
   }
-  scales = decode(k, w, scales, second, count);
+  scales = decode(k, w, scales, second, offset, count);
   bool has_pads = w->second.ptr && hone_padded(k->spec->N) != k->spec->N;
   return has_pads ? drop_pads(k, place, scales, count) : scales;
 }
@@ -270,10 +315,12 @@ ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *pl
       ir_advance(k->b, place->at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
   ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), at, 0);
   ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
-  ir_value_t second = {0};
+  ir_value_t second = {0}, offset = {0};
   if (w->second.ptr) {
-    second = second_scale(k, w, place, part);
+    second = second_scale(k, w, place, 0, part);
     second = ir_cast(k->b, broadcast, k->reals, second);
+    offset = ir_lane(k->b, place->offsets, 0);
+    offset = ir_cast(k->b, broadcast, k->reals, offset);
   }
-  return decode(k, w, spread, second, k->lanes);
+  return decode(k, w, spread, second, offset, k->lanes);
 }

@@ -4,6 +4,7 @@
 #ifndef HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
 #define HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
 
+#include "base/packed.h"
 #include "codegen/cpu/kernels/kernels.h"
 
 enum {
@@ -21,12 +22,15 @@ typedef struct weight {
   int64_t tile_bytes;        // codes of a tile
   int64_t scale_tile_bytes;  // scales of a tile
   int64_t groups, tiles;
-  int64_t width;         // columns that share a scale; 0: plain floats
-  int parts, planes;     // scales of a row in a group: parts * planes; 0: plain floats
-  ir_value_t codes;      // pointer to the first code
-  ir_value_t scales;     // pointer to the first scale
-  ir_value_t factor;     // nvfp4: of all scales, f32; nf4dq: their offset
-  ir_value_t second;     // nf4dq: pointer to the second level of the scales
+  int64_t width;      // columns that share a scale; 0: plain floats
+  int parts, planes;  // scales of a row in a group: parts * planes; 0: plain floats
+  ir_value_t codes;   // pointer to the first code
+  ir_value_t scales;  // pointer to the first scale
+  ir_value_t factor;  // nvfp4: of all scales, f32
+  ir_value_t second;  // nf4dq: pointer to the second level of the scales
+  // nf4dq: the places of hone_packed_second_t, each splat over the rows of a tile.
+  ir_value_t offset[HONE_PACKED_SOURCES], base[HONE_PACKED_SOURCES], begin[HONE_PACKED_SOURCES];
+  ir_value_t mask, shift;
   int64_t row_groups;    // nf4dq: groups of the format in a row, pads left out
   ir_value_t low, high;  // levels as f32: 16 (on narrow vectors in halves), or 4 over and over
   ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
@@ -43,7 +47,9 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 typedef struct weight_place {  // of the scales of a group
   ir_value_t at;               // pointer
   ir_value_t row;              // the first one
-  ir_value_t number;           // nf4dq: of the first of them, for the first row, in the tensor
+  // nf4dq, a lane for each row of a tile from `row` on:
+  ir_value_t numbers;  // of the first of them
+  ir_value_t offsets;  // of the row's source
 } weight_place_t;
 // `tile` points at the scales of the tile (or of one row in it), `row` is its first row (or that
 // one).

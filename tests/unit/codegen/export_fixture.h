@@ -167,16 +167,18 @@ static inline bool compile(fixture_t *f, const char *emit, const char *output,
 // Second level of nf4dq's scales; rows (N, K).
 static inline void set_second(fixture_t *f, hone_quantizer_t *q, const float *rows, uint64_t N) {
   uint64_t count = N * q->group_count;
-  float *scales = HONE_NEW_ARRAY(f->arena, float, count), row[512], offset;
+  float *scales = HONE_NEW_ARRAY(f->arena, float, count), row[512];
   float *weights = HONE_NEW_ARRAY(f->arena, float, count);
   float *second = HONE_NEW_ARRAY(f->arena, float, hone_packed_second_count(q->format, N, q->K));
+  hone_packed_second_t places;
+  assert_true(hone_packed_second_init(&places, q->format, q->K, &N, 1, false));
   for (uint64_t n = 0; n < N; n++) {
     memset(row, 0, sizeof row);
     memcpy(row, rows + n * q->K, q->K * sizeof *row);
     hone_quantizer_free_scales(q, row, scales + n * q->group_count, weights + n * q->group_count);
   }
-  hone_nested_fit(scales, weights, count, second, &offset);
-  hone_quantizer_set_second(q, second, offset);
+  hone_nested_fit(scales, weights, count, second, &places.offset[0]);
+  hone_quantizer_set_second(q, second, &places);
 }
 
 // What the quantizer makes of a source: (N, K) as a reader of codes and scales must see it.

@@ -217,10 +217,16 @@ static void check_quantized(const hone_pack_item_t *item, const uint8_t *data) {
   }
   if (item->format.storage == HONE_NF4DQ) {  // as base/packed.h says, to the last pad
     const uint8_t *parameters = data + hone_packed_parameter_offset(item->format, N, K);
-    uint64_t count = hone_packed_second_count(item->format, N, K);
-    uint64_t used = (N * q.group_count + HONE_SCALE_BLOCK - 1) / HONE_SCALE_BLOCK;
+    uint64_t count = hone_packed_second_count(item->format, N, K), used = 0;
     const float *second = (const float *)(const void *)(parameters + HONE_PACKED_SECOND);
-    hone_quantizer_set_second(&q, second, *(const float *)(const void *)parameters);
+    hone_packed_second_t places;
+    memcpy(&places, parameters, sizeof places);
+    hone_quantizer_set_second(&q, second, &places);
+    for (size_t i = 0; i < item->recipe.source_count; i++) {
+      assert_true(places.offset[i] != (i ? places.offset[0] : 0));  // each has its own
+      used += ((uint64_t)find(item->recipe.sources[i])->N * q.group_count + HONE_SCALE_BLOCK - 1) /
+              HONE_SCALE_BLOCK;
+    }
     for (uint64_t i = 0; i < count; i++) assert_true(i < used ? second[i] > 0 : second[i] == 0);
     assert_true(count * 4 + HONE_PACKED_SECOND <= hone_packed_parameter_bytes(item->format, N, K));
   }

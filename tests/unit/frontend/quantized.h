@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "frontend/checkpoint.h"
+#include "quant/nested.h"
 #include "tests/unit/frontend/fixture.h"
 
 typedef struct builder {  // zero it, add tensors, write
@@ -79,6 +80,8 @@ typedef struct bnb_options {
   const char *leave_out;  // suffix of the companion that is left out
   bool no_top;            // no code at the largest level
   float bad;              // not 0: replaces the third absmax
+  bool own_map;           // nested scales by a map that is not that of bitsandbytes
+  float negative;         // not 0: replaces the first nested absmax
 } bnb_options_t;
 
 static inline void add_part(builder_t *b, const bnb_options_t *o, const char *suffix,
@@ -100,8 +103,10 @@ static inline void add_bitsandbytes(builder_t *b, sample_t *s, size_t N, size_t 
   bool is_nf4 = !strcmp(o->type, "nf4");
   float offset = 0.0371f, table[16];
   for (unsigned i = 0; i < 16; i++) table[i] = is_nf4 ? levels_nf4[i] : level_fp4(i);
-  for (size_t i = 0; i < 256; i++) map[i] = ((float)i - 127) / 128.5f;
+  for (size_t i = 0; i < 256; i++)
+    map[i] = o->own_map ? ((float)i - 127) / 128.5f : hone_nested_level((uint8_t)i);
   for (size_t i = 0; i < groups; i++) nested[i] = 0.01f + 0.001f * (float)i;
+  if (o->negative != 0) nested[0] = o->negative;
   for (size_t i = 0; i < blocks; i++) {
     quantized[i] = (uint8_t)(i == 2 ? 200 : random_below(&seed, 256));
     absmax[i] = 0.01f + (float)random_below(&seed, 100000) * 1.37e-6f;

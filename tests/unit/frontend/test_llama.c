@@ -331,9 +331,9 @@ static void test_native_formats(void **state) {
   fixture_t *f = *state;
   static const struct {
     const char *recipe, *format;
-  } rows[] = {{"layers.0.attention.q", "nf4<64>"}, {"layers.1.attention.v", "nf4<64>"},
-              {"layers.0.ffn.up", "nf4<64>"},      {"layers.0.ffn.down", "f32"},
-              {"layers.0.ffn.norm", "f32"},        {"embed.weight", "f32"}};
+  } rows[] = {{"layers.0.attention.q", "nf4dq<64>"}, {"layers.1.attention.v", "nf4dq<64>"},
+              {"layers.0.ffn.up", "nf4dq<64>"},      {"layers.0.ffn.down", "f32"},
+              {"layers.0.ffn.norm", "f32"},          {"embed.weight", "f32"}};
   imported_t in;
   char text[24];
   assert_ok(f, import(f, checkpoint_folder(f, "llama-bnb-nf4"), &in));

@@ -13,10 +13,10 @@ static hone_checkpoint_t *open_folder(fixture_t *f) {
 static void check_sample(fixture_t *f, const char *format, float factor) {
   hone_checkpoint_t *checkpoint = open_folder(f);
   hone_checkpoint_tensor_t tensor;
-  hone_format_t native;
+  hone_native_t native;
   hone_storage_t storage;
   int64_t N, K, rows = (int64_t)sample.N;
-  float got_factor, *out = hone_arena_array(f->arena, sample.N * sample.K, sizeof *out);
+  float *out = hone_arena_array(f->arena, sample.N * sample.K, sizeof *out);
   char text[24];
   assert_int_equal(hone_checkpoint_count(checkpoint), 2);
   assert_true(hone_checkpoint_find(checkpoint, "plain", &tensor));
@@ -26,10 +26,10 @@ static void check_sample(fixture_t *f, const char *format, float factor) {
   assert_true(tensor.shape[0] == sample.N && tensor.shape[1] == sample.K);
   assert_ok(f, hone_checkpoint_shape(checkpoint, "m.weight", &N, &K, &storage, &f->status));
   assert_true(N == rows && K == (int64_t)sample.K && storage == HONE_BF16);
-  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native, &got_factor));
-  assert_string_equal(hone_format_text(native, text), format);
-  assert_true(got_factor == factor);
-  assert_int_equal(hone_checkpoint_remark(checkpoint) != NULL, native.group == 0);
+  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native));
+  assert_string_equal(hone_format_text(native.format, text), format);
+  assert_true(native.factor == factor);
+  assert_int_equal(hone_checkpoint_remark(checkpoint) != NULL, native.format.group == 0);
   for (int64_t step = 1; step <= rows; step = step < rows && step * 3 > rows ? rows : step * 3) {
     memset(out, 0xFF, sample.N * sample.K * sizeof *out);
     for (int64_t row = 0; row < rows; row += step) {
@@ -60,7 +60,16 @@ static void test_bitsandbytes(void **state) {
       {24, 96, {.type = "nf4", .block = 64}, NULL, "nf4<32>"},  // a block and a half in a row
       {16, 256, {.type = "nf4", .block = 128}, NULL, "nf4<128>"},
       {30, 256, {.type = "nf4", .block = 4096}, NULL, "nf4<128>"},  // a short block at the end
-      {64, 512, {.type = "nf4", .block = 64, .is_nested = true}, NULL, "nf4<64>"},
+      {64, 512, {.type = "nf4", .block = 64, .is_nested = true}, NULL, "nf4dq<64>"},
+      {20, 96, {.type = "nf4", .block = 32, .is_nested = true}, NULL, "nf4dq<32>"},
+      {20, 96, {.type = "nf4", .block = 64, .is_nested = true}, NULL, "nf4<32>"},
+      {20, 512, {.type = "nf4", .block = 256, .is_nested = true}, NULL, "nf4<128>"},
+      {20, 128, {.type = "nf4", .block = 64, .is_nested = true, .own_map = true}, NULL, "nf4<64>"},
+      {20,
+       128,
+       {.type = "nf4", .block = 64, .is_nested = true, .negative = -0.01f},
+       NULL,
+       "nf4<64>"},
       {64, 256, {.type = "fp4", .block = 32, .is_nested = true}, NULL, "fp4<32>"},
       {16, 128, {.type = "nf4", .block = 64, .dtype = "BF16"}, NULL, "nf4<64>"},
       {10, 172, {.type = "nf4", .block = 64}, NULL, "bf16"},

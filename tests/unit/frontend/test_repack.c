@@ -1,6 +1,7 @@
 // From a quantized checkpoint to our codes and back: packing in the native format keeps every
 // value.
 #include "codegen/pack/encode.h"
+#include "frontend/safetensors.h"
 #include "tests/unit/frontend/quantized.h"
 
 static const hone_tensor_reader_t reader = {hone_checkpoint_shape, hone_checkpoint_read_rows,
@@ -18,8 +19,9 @@ static void check_repacked(fixture_t *f, float tolerance) {
                         .combine = IR_CONCAT,
                         .N = (int64_t)sample.N * 2,
                         .K = (int64_t)sample.K};
-  float factor;
-  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &recipe.format, &factor));
+  hone_native_t native;
+  assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native));
+  recipe.format = native.format;
   hone_rows_t rows;
   hone_encoder_t encoder;
   assert_ok(f, hone_rows_open(&reader, checkpoint, &recipe, &rows, &f->status));
@@ -32,7 +34,7 @@ static void check_repacked(fixture_t *f, float tolerance) {
   for (size_t n = 0; n < sample.N * 2; n++) {
     const float *wanted = sample.value + n % sample.N * sample.K;
     assert_ok(f, hone_rows_read(&rows, (int64_t)n, 1, row, &f->status));
-    assert_int_equal(hone_encoder_rows(&encoder, 0, row, 1, codes, scales, &error), -1);
+    assert_int_equal(hone_encoder_rows(&encoder, (int64_t)n, row, 1, codes, scales, &error), -1);
     hone_quantizer_decode(q, n, codes, scales, out);
     for (size_t k = 0; k < sample.K; k++) {
       if (!(fabsf(out[k] - wanted[k]) <= tolerance * fabsf(wanted[k])))
@@ -45,22 +47,107 @@ static void check_repacked(fixture_t *f, float tolerance) {
 
 static void test_bitsandbytes(void **state) {
   fixture_t *f = *state;
-  static const bnb_options_t rows[] = {
-      {.type = "nf4", .block = 64},
-      {.type = "fp4", .block = 64},
-      {.type = "nf4", .block = 32, .is_nested = true},
-      {.type = "fp4", .block = 128, .is_nested = true},
-      {.type = "nf4", .block = 1024},  // most groups have no weight at the largest level
-      {.type = "fp4", .block = 4096},
-      {.type = "nf4", .block = 64, .no_top = true},
-      {.type = "fp4", .block = 64, .no_top = true},
+  static const struct {
+    bnb_options_t options;
+    float tolerance;
+  } rows[] = {
+      {{.type = "nf4", .block = 64}, 0x1p-11f},
+      {{.type = "fp4", .block = 64}, 0x1p-11f},
+      {{.type = "nf4", .block = 32, .is_nested = true}, 0},
+      {{.type = "nf4", .block = 128, .is_nested = true}, 0},
+      {{.type = "nf4", .block = 64, .is_nested = true, .no_top = true}, 0},
+      {{.type = "nf4", .block = 64, .is_nested = true, .own_map = true}, 0x1p-11f},
+      {{.type = "fp4", .block = 128, .is_nested = true}, 0x1p-11f},
+      {{.type = "nf4", .block = 1024},
+       0x1p-11f},  // most groups have no weight at the largest level
+      {{.type = "fp4", .block = 4096}, 0x1p-11f},
+      {{.type = "nf4", .block = 64, .no_top = true}, 0x1p-11f},
+      {{.type = "fp4", .block = 64, .no_top = true}, 0x1p-11f},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     builder_t b = {0};
-    add_bitsandbytes(&b, &sample, 48, 256, &rows[i]);
+    add_bitsandbytes(&b, &sample, 48, 256, &rows[i].options);
     builder_write(&b, f);
-    check_repacked(f, 0x1p-11f);
+    check_repacked(f, rows[i].tolerance);
   }
+}
+
+// ---- double-quantized by bitsandbytes itself
+
+static const char *const names[] = {"self_attn.q", "self_attn.k", "self_attn.v", "mlp.gate",
+                                    "mlp.up"};
+
+static const uint8_t *file_bytes(const hone_mapping_t *file, const hone_safetensors_t *header,
+                                 const char *name) {
+  for (size_t i = 0; i < header->count; i++)
+    if (!strcmp(header->entries[i].name, name)) return file->data + header->entries[i].begin;
+  fail_msg("no %s", name);
+  return NULL;
+}
+
+// Rows of a merged tensor: codes and 8-bit scales are those of the file, values those that
+// bitsandbytes makes of them (values[source], (rows, K)).
+static void check_merged(fixture_t *f, hone_checkpoint_t *checkpoint, const hone_mapping_t *file,
+                         const hone_safetensors_t *header, const ir_recipe_t *recipe,
+                         const float *const *values, const int64_t *source_rows) {
+  hone_rows_t rows;
+  hone_encoder_t encoder;
+  hone_quant_error_t error = {0};
+  float row[64], out[64];
+  uint8_t codes[64];
+  uint16_t scales[1];
+  assert_ok(f, hone_rows_open(&reader, checkpoint, recipe, &rows, &f->status));
+  assert_ok(f, hone_encoder_prepare(&rows, recipe->format, NULL, &encoder, &f->status));
+  for (int64_t n = 0; n < recipe->N; n++) {
+    const char *source;
+    int64_t at, s = 0;
+    hone_rows_source(&rows, n, &source, &at);
+    while (strcmp(source, recipe->sources[s])) s++;
+    assert_true(at < source_rows[s]);
+    assert_ok(f, hone_checkpoint_read_rows(checkpoint, source, at, 1, row, &f->status));
+    assert_memory_equal(row, values[s] + at * 64, sizeof row);
+    assert_int_equal(hone_encoder_rows(&encoder, n, row, 1, codes, scales, &error), -1);
+    hone_quantizer_decode(&encoder.quantizer, (uint64_t)n, codes, scales, out);
+    assert_memory_equal(out, values[s] + at * 64, sizeof out);
+    const uint8_t *packed = file_bytes(file, header, source) + at * 32;
+    for (int k = 0; k < 64; k++) assert_int_equal(codes[k], packed[k / 2] >> (k % 2 ? 0 : 4) & 15);
+    const char *absmax = hone_arena_format(f->arena, "%s.absmax", source);
+    assert_int_equal(scales[0], file_bytes(file, header, absmax)[at]);
+  }
+  assert_true(error.noise == 0);
+  hone_encoder_deinit(&encoder);
+}
+
+static void test_made_by_bitsandbytes(void **state) {
+  fixture_t *f = *state;
+  const char *folder = checkpoint_folder(f, "llama-bnb-nf4");
+  static const int64_t counts[] = {64, 32, 32, 112, 112};
+  hone_checkpoint_t *checkpoint;
+  hone_mapping_t values, file;
+  hone_safetensors_t header;
+  const float *value[5];
+  const char *source[5];
+  assert_ok(f, hone_checkpoint_open(folder, &checkpoint, &f->status));
+  const char *path = hone_path_join(f->arena, folder, "dequantized.f32");
+  assert_ok(f, hone_mapping_open(path, &values, &f->status));
+  path = hone_path_join(f->arena, folder, "model.safetensors");
+  assert_ok(f, hone_mapping_open(path, &file, &f->status));
+  assert_ok(f, hone_safetensors_parse(path, file.data, file.bytes, f->arena, &header, &f->status));
+  int64_t at = 0;
+  for (int i = 0; i < 5; i++) {
+    value[i] = (const float *)(const void *)values.data + at * 64;
+    source[i] = hone_arena_format(f->arena, "model.layers.0.%s_proj.weight", names[i]);
+    at += counts[i];
+  }
+  assert_int_equal(values.bytes, at * 64 * 4);
+  hone_format_t format = {HONE_NF4DQ, 64};
+  ir_recipe_t qkv = {"qkv", {source[0], source[1], source[2]}, 3, IR_CONCAT, format, 128, 64, 0};
+  ir_recipe_t gate_up = {"gate_up", {source[3], source[4]}, 2, IR_INTERLEAVE, format, 224, 64, 0};
+  check_merged(f, checkpoint, &file, &header, &qkv, value, counts);
+  check_merged(f, checkpoint, &file, &header, &gate_up, value + 3, counts + 3);
+  hone_mapping_close(&values);
+  hone_mapping_close(&file);
+  hone_checkpoint_close(checkpoint);
 }
 
 static void test_e2m1(void **state) {
@@ -90,6 +177,7 @@ static void test_ternary(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_bitsandbytes, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_made_by_bitsandbytes, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_e2m1, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_ternary, fixture_setup, fixture_teardown),
   };

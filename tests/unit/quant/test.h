@@ -30,13 +30,15 @@ static inline double test_normal(uint64_t *state) {
 static inline float *test_second(hone_quantizer_t *q, const float *rows, uint64_t N) {
   if (q->format.storage != HONE_NF4DQ) return NULL;
   uint64_t count = N * q->group_count;
-  float *second = calloc(hone_packed_second_count(q->format, N, q->K), sizeof(float)), offset;
+  float *second = calloc(hone_packed_second_count(q->format, N, q->K), sizeof(float));
+  hone_packed_second_t places;
+  assert_true(hone_packed_second_init(&places, q->format, q->K, &N, 1, false));
   float *scales = malloc(count * sizeof(float)), *weights = malloc(count * sizeof(float));
   for (uint64_t n = 0; n < N; n++)
     hone_quantizer_free_scales(q, rows + n * q->Kp, scales + n * q->group_count,
                                weights + n * q->group_count);
-  hone_nested_fit(scales, weights, count, second, &offset);
-  hone_quantizer_set_second(q, second, offset);
+  hone_nested_fit(scales, weights, count, second, &places.offset[0]);
+  hone_quantizer_set_second(q, second, &places);
   free(scales);
   free(weights);
   return second;

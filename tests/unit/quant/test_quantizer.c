@@ -34,7 +34,9 @@ static bench_t bench_of(hone_format_t format, uint64_t columns, const float *mea
   hone_quantizer_set_factor(&b.q, largest);
   b.second = malloc(sizeof *b.second);
   *b.second = largest;
-  hone_quantizer_set_second(&b.q, b.second, 0);
+  hone_packed_second_t places;
+  assert_true(hone_packed_second_init(&places, format, columns, (uint64_t[]){1}, 1, false));
+  hone_quantizer_set_second(&b.q, b.second, &places);
   b.scales = malloc((size_t)b.q.scale_count * b.q.planes * sizeof(uint16_t));
   return b;
 }
