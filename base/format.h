@@ -65,8 +65,8 @@ HONE_MUST_CHECK bool hone_format_parse(const char *text, hone_format_t *out_form
 const char *hone_format_text(hone_format_t format, char out[24]);
 // Bits stored per weight of a long row, scales included: 4.25 for nf4<64>.
 double hone_format_bits(hone_format_t format);
-// All bits of an (N, K) tensor: codes, scales of every begun group, tables. No padding. (Each further
-// source of a merged tensor in nf4dq adds an offset, and a second-level scale at most.)
+// All bits of an (N, K) tensor: codes, scales of every begun group, tables. No padding. (Each
+// further source of a merged tensor in nf4dq adds an offset, and a second-level scale at most.)
 uint64_t hone_format_tensor_bits(hone_format_t format, uint64_t N, uint64_t K);
 bool hone_format_equal(hone_format_t a, hone_format_t b);
 
