@@ -12,6 +12,7 @@ static bool compile_reference(const hone_compile_t *outer, hone_reference_t *ref
   reference->compile = (hone_compile_t){
       .options = {.model = outer->options.model,
                   .output = output,
+                  .fold_norms = outer->options.fold_norms,  // so that both have the same inputs
                   .acts = "f32",
                   .cache = "f32",
                   .emit = "lib",

@@ -74,8 +74,8 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
     case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
     case HONE_FAMILY_EMBED: describe_embed(&text, spec); break;
     case HONE_FAMILY_NORM:
-      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g", storage_name(spec->output), spec->K,
-                         (double)spec->epsilon);
+      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g%s", storage_name(spec->output), spec->K,
+                         (double)spec->epsilon, spec->gain ? "" : " no-gain");
       break;
     case HONE_FAMILY_ROPE_KV:
     case HONE_FAMILY_ATTEND_DECODE:

@@ -38,6 +38,7 @@ typedef struct hone_kernel_spec {
   uint8_t bias, residual, glu;
   uint8_t activation;  // hone_activation_t, with glu and family glu
   uint8_t rotate;      // quantize, norm to q8 or b1: columns of a Hadamard block, 0: none
+  uint8_t gain;        // norm: times a gain
   float epsilon;       // norm
   // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
   // at the end only

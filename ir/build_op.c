@@ -82,7 +82,7 @@ ir_value_t ir_norm(ir_builder_t *b, ir_value_t x, ir_value_t gain, double epsilo
                                    {"epsilon", ir_make_f64(b->context, epsilon)}};
   return emit(b, &(ir_op_spec_t){.name = "hone.norm",
                                  .operands = (ir_value_t[]){x, gain},
-                                 .operand_count = 2,
+                                 .operand_count = ir_value_is_null(gain) ? 1 : 2,
                                  .results = &result,
                                  .result_count = 1,
                                  .attributes = attributes,

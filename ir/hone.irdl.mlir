@@ -102,7 +102,7 @@ irdl.dialect @hone {
     %result = irdl.base "!builtin.tensor"
     %kind = irdl.is "rms"
     %epsilon = irdl.base "#builtin.float"
-    irdl.operands(x: %x, gain: %gain)
+    irdl.operands(x: %x, gain: optional %gain)
     irdl.attributes {"kind" = %kind, "epsilon" = %epsilon}
     irdl.results(result: %result)
   }

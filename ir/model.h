@@ -51,7 +51,8 @@ typedef struct ir_recipe {
   ir_combine_t combine;
   hone_format_t format;
   int64_t N, K;    // K == 1 and rank 1 in the type for vectors
-  int64_t rotate;  // size of the Hadamard blocks that rows are multiplied by; 0: as they are
+  const char *gain;  // source vector (K): element k multiplies column k of all sources; NULL: none
+  int64_t rotate;  // size of the Hadamard blocks that rows (times gain) are multiplied by; 0: as they are
 } ir_recipe_t;
 
 typedef struct ir_model {
@@ -86,6 +87,8 @@ void ir_recipe_remove(ir_model_t *model, const char *name);
 void ir_recipe_set_format(ir_model_t *model, const char *name, hone_format_t format);
 // Sets ir_recipe_t.rotate; what enters the weight's linears must be rotated likewise.
 void ir_recipe_set_rotate(ir_model_t *model, const char *name, int64_t rotate);
+// Sets ir_recipe_t.gain; what enters the weight's linears must be without it.
+void ir_recipe_set_gain(ir_model_t *model, const char *name, const char *gain);
 
 // ---- blocks: the functions that @forward calls, in call order
 typedef struct ir_block {
@@ -125,7 +128,8 @@ typedef struct ir_attention {
 
 ir_value_t ir_weight(ir_builder_t *b, ir_model_t *model, const char *recipe);
 ir_value_t ir_embed(ir_builder_t *b, ir_value_t ids, ir_value_t weight);
-ir_value_t ir_norm(ir_builder_t *b, ir_value_t x, ir_value_t gain, double epsilon);  // kind "rms"
+// kind "rms"; gain may be null
+ir_value_t ir_norm(ir_builder_t *b, ir_value_t x, ir_value_t gain, double epsilon);
 ir_value_t ir_linear(ir_builder_t *b, ir_value_t x, ir_value_t weight, ir_value_t bias,
                      ir_value_t residual, ir_epilogue_t epilogue);
 ir_value_t ir_rope(ir_builder_t *b, ir_value_t x, int64_t heads, int64_t head_dim,

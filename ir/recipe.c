@@ -54,18 +54,21 @@ void ir_recipe_add(ir_model_t *model, const ir_recipe_t *recipe) {
   size_t count = recipe->source_count < IR_SOURCE_LIMIT ? recipe->source_count : IR_SOURCE_LIMIT;
   MlirAttribute sources[IR_SOURCE_LIMIT];
   for (size_t i = 0; i < count; i++) sources[i] = ir_make_text(context, recipe->sources[i]);
-  const ir_named_t attributes[] = {
+  ir_named_t attributes[6] = {
       {"sym_name", ir_make_text(context, recipe->name)},
       {"sources", mlirArrayAttrGet(context, (intptr_t)count, sources)},
       {"combine", ir_make_text(context, ir_combine_names[recipe->combine])},
       {"type", mlirTypeAttrGet(recipe_type(context, recipe))},
-      {"rotate", ir_make_i64(context, recipe->rotate)},  // last: left out where it is 0
   };
+  size_t used = 4;
+  if (recipe->gain) attributes[used++] = (ir_named_t){"gain", ir_make_text(context, recipe->gain)};
+  if (recipe->rotate)
+    attributes[used++] = (ir_named_t){"rotate", ir_make_i64(context, recipe->rotate)};
   hone_status_t status = {0};  // what is wrong with a recipe's content is the verifier's to say
   ir_builder_t b = {.context = context, .file = recipe->name, .line = 1, .status = &status};
-  MlirOperation op = ir_create(&b, &(ir_op_spec_t){.name = "hone.recipe",
-                                                   .attributes = attributes,
-                                                   .attribute_count = recipe->rotate ? 5 : 4});
+  MlirOperation op = ir_create(
+      &b,
+      &(ir_op_spec_t){.name = "hone.recipe", .attributes = attributes, .attribute_count = used});
   if (mlirOperationIsNull(op)) return;
   MlirBlock body = mlirModuleGetBody(model->module);
   MlirOperation next = insertion_point(model);
@@ -107,6 +110,12 @@ bool ir_recipe_read(ir_session_t *session, MlirOperation op, ir_recipe_t *out_re
   }
   MlirAttribute rotate = ir_attribute(op, "rotate");
   if (!mlirAttributeIsNull(rotate) && !ir_attribute_i64(rotate, &recipe.rotate)) return false;
+  MlirAttribute gain = ir_attribute(op, "gain");
+  MlirStringRef source;
+  if (!mlirAttributeIsNull(gain)) {
+    if (!ir_attribute_text(gain, &source)) return false;
+    recipe.gain = ir_ref_copy(source, ir_session_arena(session));
+  }
   recipe.name = ir_ref_copy(name, ir_session_arena(session));
   *out_recipe = recipe;
   return true;
@@ -173,13 +182,24 @@ void ir_recipe_set_format(ir_model_t *model, const char *name, hone_format_t for
   mlirOperationWalk(mlirModuleGetOperation(model->module), retype_uses, &change, MlirWalkPreOrder);
 }
 
-void ir_recipe_set_rotate(ir_model_t *model, const char *name, int64_t rotate) {
-  MlirOperation op = ir_recipe_find(model, ir_ref(name));
+// Null: removes the attribute.
+static void set_attribute(ir_model_t *model, const char *recipe, const char *name,
+                          MlirAttribute attribute) {
+  MlirOperation op = ir_recipe_find(model, ir_ref(recipe));
   if (mlirOperationIsNull(op)) return;
-  if (rotate) {
-    MlirAttribute attribute = ir_make_i64(ir_session_context(model->session), rotate);
-    mlirOperationSetAttributeByName(op, ir_ref("rotate"), attribute);
-  } else {
-    mlirOperationRemoveAttributeByName(op, ir_ref("rotate"));
-  }
+  if (mlirAttributeIsNull(attribute))
+    mlirOperationRemoveAttributeByName(op, ir_ref(name));
+  else
+    mlirOperationSetAttributeByName(op, ir_ref(name), attribute);
+}
+
+void ir_recipe_set_rotate(ir_model_t *model, const char *name, int64_t rotate) {
+  MlirContext context = ir_session_context(model->session);
+  set_attribute(model, name, "rotate",
+                rotate ? ir_make_i64(context, rotate) : mlirAttributeGetNull());
+}
+
+void ir_recipe_set_gain(ir_model_t *model, const char *name, const char *gain) {
+  MlirContext context = ir_session_context(model->session);
+  set_attribute(model, name, "gain", gain ? ir_make_text(context, gain) : mlirAttributeGetNull());
 }

@@ -122,6 +122,16 @@ static int64_t columns_of(MlirOperation op) {
   return ir_type_shape(type, &format, &N, &K) ? K : 0;
 }
 
+static bool check_gain(ir_verifier_t *v, MlirOperation op, const char *what, int64_t columns) {
+  MlirAttribute attribute = ir_attribute(op, "gain");
+  MlirStringRef text;
+  if (mlirAttributeIsNull(attribute)) return true;
+  if (!ir_attribute_text(attribute, &text) || text.length == 0 ||
+      memchr(text.data, '\0', text.length))
+    return ir_verify_fail(v, op, "%s: gain is not the name of a tensor", what);
+  return columns > 1 || ir_verify_fail(v, op, "%s: a vector has no columns for a gain", what);
+}
+
 static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   MlirStringRef name = {0};
   ir_attribute_text(ir_attribute(op, "sym_name"), &name);
@@ -139,7 +149,7 @@ static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   if (!check_sources(v, op, name) || !check_type(v, op, name)) return false;
   int64_t K = columns_of(op);
   const char *what = hone_arena_format(v->arena, "recipe @%.*s", (int)name.length, name.data);
-  if (!ir_verify_rotate(v, op, what, K)) return false;
+  if (!ir_verify_rotate(v, op, what, K) || !check_gain(v, op, what, K)) return false;
   ir_recipe_t recipe;
   if (!ir_recipe_read(v->model->session, op, &recipe)) {
     return ir_verify_fail(v, op, "recipe @%.*s is malformed", (int)name.length, name.data);

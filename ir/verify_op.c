@@ -232,7 +232,8 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
   int64_t columns = 0, found = 0;
   double epsilon;
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_F32, &columns)) return false;
-  if (!check_vector(v, op, 1, "gain", columns)) return false;
+  bool has_gain = !ir_value_is_null(ir_op_operand(op, 1));
+  if (has_gain && !check_vector(v, op, 1, "gain", columns)) return false;
   bool read = ir_attribute_f64(ir_attribute(op, "epsilon"), &epsilon);
   if (!read || !isfinite(epsilon) || epsilon < 0) {
     return ir_verify_fail(v, op, "epsilon must be an f64 that is not negative");

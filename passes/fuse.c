@@ -39,17 +39,23 @@ static bool read_part(fuse_t *f, ir_value_t value, part_t *part) {
          ir_recipe_get(f->model, bias, &part->bias, &ignored) && part->bias.combine == IR_SINGLE;
 }
 
-// Same input; weights of one K, rotation and format; biases, where both have one, of one format.
+static bool same_gain(const ir_recipe_t *a, const ir_recipe_t *b) {
+  return a->gain && b->gain ? !strcmp(a->gain, b->gain) : a->gain == b->gain;
+}
+
+// Same input; weights of one K, gain, rotation and format; biases, where both have one, of one
+// format.
 static bool parts_match(const part_t *a, const part_t *b) {
   bool biases = !a->has_bias || !b->has_bias || hone_format_equal(a->bias.format, b->bias.format);
   return mlirValueEqual(ir_op_operand(a->linear, 0), ir_op_operand(b->linear, 0)) &&
          a->weight.K == b->weight.K && hone_format_equal(a->weight.format, b->weight.format) &&
-         a->weight.rotate == b->weight.rotate && biases;
+         a->weight.rotate == b->weight.rotate && same_gain(&a->weight, &b->weight) && biases;
 }
 
 static bool same_recipe(const ir_recipe_t *a, const ir_recipe_t *b) {
   bool same = a->combine == b->combine && a->source_count == b->source_count && a->N == b->N &&
-              a->K == b->K && a->rotate == b->rotate && hone_format_equal(a->format, b->format);
+              a->K == b->K && a->rotate == b->rotate && same_gain(a, b) &&
+              hone_format_equal(a->format, b->format);
   for (size_t i = 0; same && i < a->source_count; i++) same = !strcmp(a->sources[i], b->sources[i]);
   return same;
 }

@@ -28,7 +28,7 @@ static bool run_calibrate(hone_compile_t *compile, hone_status_t *status) {
 static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
   const hone_compile_options_t *o = &compile->options;
   const char *formats = hone_arena_format(
-      compile->arena, "quantize{%s%s %s%s}", o->weights ? "weights=" : "",
+      compile->arena, "%squantize{%s%s %s%s}", o->fold_norms ? "fold-norms," : "", o->weights ? "weights=" : "",
       o->weights ? o->weights : "", o->head ? "head=" : "", o->head ? o->head : "");
   const char *rotate = !o->rotate ? ""
                                   : hone_arena_format(compile->arena, ",rotate{%s%s}",

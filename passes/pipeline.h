@@ -14,6 +14,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
   const char *acts;          // "f32", "q8", "b1"; NULL: what the weight format prefers
+  bool fold_norms;           // gains of norms into the weights behind them
   bool rotate;               // q8 activations and their weights by block Hadamard matrices
   const char *rotate_block;  // "32", "64", "128": their size; NULL: 64
   const char *cache;         // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16

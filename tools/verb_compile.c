@@ -39,6 +39,8 @@ static const hone_option_t options[] = {
     {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8|b1",
      .help = "activations entering linears; default: what the weight format prefers. b1 is for "
              "models trained so"},
+    {HONE_OPTION_FLAG, "--fold-norms", .field = FIELD(compile.fold_norms),
+     .help = "fold the gains of norms into the weights behind them, before these are quantized"},
     {HONE_OPTION_FLAG, "--rotate", .field = FIELD(compile.rotate),
      .help = "rotate q8 activations and the weights they meet by block Hadamard matrices: fewer "
              "outliers, so less error at low bits"},
@@ -220,12 +222,14 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->work && !compile->calibrate)
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
-  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate))
+  if (hone_exporter_find(compile->emit) &&
+      (compile->acts || compile->cache || compile->rotate || compile->fold_norms))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                     compile->acts    ? "--acts"
-                     : compile->cache ? "--kv"
-                                      : "--rotate");
+                     compile->acts     ? "--acts"
+                     : compile->cache  ? "--kv"
+                     : compile->rotate ? "--rotate"
+                                       : "--fold-norms");
   if (compile->rotate && compile->acts && strcmp(compile->acts, "q8"))
     return hone_fail(status, HONE_INVALID,
                      "--rotate with --acts %s: rotation is done on the way to q8 activations; "

@@ -50,6 +50,10 @@ static bool list_tensor(const hone_export_t *export, const hone_map_t *heads,
     return hone_fail(status, HONE_UNSUPPORTED,
                      "recipe %s is rotated: other programs do not rotate what enters it",
                      recipe->name);
+  if (recipe->gain)
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "recipe %s is scaled by %s, which other programs' norms do themselves",
+                     recipe->name, recipe->gain);
   tensor->source = recipe->sources[0];
   if (!compile->reader->shape(compile->source, tensor->source, &N, &K, &tensor->storage, status))
     return hone_note(status, "recipe %s", recipe->name);

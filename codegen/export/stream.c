@@ -180,5 +180,6 @@ bool hone_export_stream(const hone_export_t *export, const hone_export_tensor_t 
   free(stream.codes);
   free(stream.scales);
   hone_encoder_deinit(&stream.encoder);
+  hone_rows_close(&stream.rows);
   return ok;
 }

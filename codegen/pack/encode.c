@@ -175,7 +175,7 @@ static bool follow_kept(const hone_rows_t *rows, const hone_solver_t *solver,
 }
 
 bool hone_encode_native(const hone_rows_t *rows, size_t source, hone_native_t *out_native) {
-  return !rows->recipe->rotate && rows->reader->native &&
+  return !rows->recipe->rotate && !rows->gain && rows->reader->native &&
          rows->reader->native(rows->source, rows->recipe->sources[source], out_native);
 }
 

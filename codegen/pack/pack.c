@@ -366,6 +366,14 @@ static void run_workers(packer_t *packer) {
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
+static void close_tensors(packer_t *packer) {
+  for (size_t i = 0; i < packer->job->count; i++) {
+    hone_encoder_deinit(&packer->tensors[i].encoder);
+    hone_rows_close(&packer->tensors[i].rows);
+  }
+  free(packer->tensors);
+}
+
 bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
                    hone_status_t *status) {
   hone_status_t first = {0};
@@ -380,7 +388,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     hone_store_add(job->solver.store, &item->recipe, item->format,
                    (int64_t)hone_padded((uint64_t)item->recipe.N));
     if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status)) {
-      free(packer.tensors);
+      close_tensors(&packer);
       return false;
     }
   }
@@ -394,8 +402,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   hone_progress_destroy(packer.progress);
   hone_hasher_destroy(packer.hasher);
   hone_buffer_deinit(&packer.scales);
-  for (size_t i = 0; i < job->count; i++) hone_encoder_deinit(&packer.tensors[i].encoder);
-  free(packer.tensors);
+  close_tensors(&packer);
   if (packer.failed) *status = first;
   return !packer.failed;
 }

@@ -3,6 +3,7 @@
 #include "codegen/pack/rows.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status) {
   const ir_recipe_t *recipe = rows->recipe;
@@ -17,6 +18,32 @@ static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status)
                      recipe->name, name, K, recipe->K);
   rows->source_rows[index] = N;
   return true;
+}
+
+// All of it.
+static bool read_gain(hone_rows_t *rows, hone_status_t *status) {
+  const ir_recipe_t *recipe = rows->recipe;
+  int64_t N = 0, K = 0;
+  hone_storage_t storage = HONE_F32;
+  if (!recipe->gain) return true;
+  if (!rows->reader->shape(rows->source, recipe->gain, &N, &K, &storage, status))
+    return hone_note(status, "recipe %s", recipe->name);
+  if (K != 1 || N != recipe->K)
+    return hone_fail(status, HONE_INVALID,
+                     "recipe %s: gain %s is (%" PRId64 ", %" PRId64 "), the recipe has %" PRId64
+                     " columns",
+                     recipe->name, recipe->gain, N, K, recipe->K);
+  rows->gain = malloc((size_t)recipe->K * sizeof *rows->gain);
+  if (!rows->gain)
+    return hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory for its gain", recipe->name);
+  if (rows->reader->read_rows(rows->source, recipe->gain, 0, N, rows->gain, status)) return true;
+  hone_rows_close(rows);
+  return hone_note(status, "recipe %s", recipe->name);
+}
+
+void hone_rows_close(hone_rows_t *rows) {
+  free(rows->gain);
+  rows->gain = NULL;
 }
 
 bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_recipe_t *recipe,
@@ -44,16 +71,19 @@ bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_r
                      " rows): they must be equal",
                      recipe->name, recipe->sources[0], rows.source_rows[0], recipe->sources[1],
                      rows.source_rows[1]);
+  if (!read_gain(&rows, status)) return false;
   *out_rows = rows;
   return true;
 }
 
 static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, int64_t count,
                         float *buffer, hone_status_t *status) {
-  if (rows->reader->read_rows(rows->source, rows->recipe->sources[index], first, count, buffer,
-                              status))
-    return true;
-  return hone_note(status, "recipe %s", rows->recipe->name);
+  const char *name = rows->recipe->sources[index];
+  if (!rows->reader->read_rows(rows->source, name, first, count, buffer, status))
+    return hone_note(status, "recipe %s", rows->recipe->name);
+  for (int64_t i = 0; i < count && rows->gain; i++, buffer += rows->K)
+    for (int64_t k = 0; k < rows->K; k++) buffer[k] *= rows->gain[k];
+  return true;
 }
 
 bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer,

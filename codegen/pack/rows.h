@@ -1,5 +1,6 @@
 // Rows of a recipe: reads the source tensors a weight is made of and puts their rows in the
-// recipe's order (single, concatenated, interleaved). Values stay f32; nothing is quantized here.
+// recipe's order (single, concatenated, interleaved), times its gain. Values stay f32; nothing is
+// quantized here.
 // Thread rule: hone_rows_open on one thread, then any number of readers.
 #ifndef HONE_CODEGEN_PACK_ROWS_H
 #define HONE_CODEGEN_PACK_ROWS_H
@@ -12,13 +13,16 @@ typedef struct hone_rows {
   const ir_recipe_t *recipe;
   int64_t N, K;
   int64_t source_rows[IR_SOURCE_LIMIT];
+  float *gain;  // (K), multiplies all rows; NULL: none
 } hone_rows_t;
 
-// Checks that the sources exist and add up to the recipe's (N, K). HONE_INVALID names recipe,
-// tensor and both shapes.
+// Checks that the sources exist and add up to the recipe's (N, K), and reads its gain. HONE_INVALID
+// names recipe, tensor and both shapes.
 HONE_MUST_CHECK bool hone_rows_open(const hone_tensor_reader_t *reader, void *source,
                                     const ir_recipe_t *recipe, hone_rows_t *out_rows,
                                     hone_status_t *status);
+
+void hone_rows_close(hone_rows_t *rows);  // also of zeros
 
 // Reads rows [first, first + count) into buffer (count, K); `first` and, when interleaving, `count`
 // are even. Row i of the range is then at hone_rows_at: interleaved sources are read as two blocks,

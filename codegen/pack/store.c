@@ -126,9 +126,11 @@ static bool hash_weights(const hone_compile_t *compile, uint64_t *out_hash, hone
   for (size_t i = 0; i < ir_recipe_count(&compile->model) && ok; i++) {
     ir_recipe_t recipe;
     hone_rows_t rows;
-    ok = !ir_recipe_at(&compile->model, i, &recipe) ||
-         (hone_rows_open(compile->reader, compile->source, &recipe, &rows, status) &&
-          hash_rows(&rows, hasher, status));
+    if (!ir_recipe_at(&compile->model, i, &recipe)) continue;
+    ok = hone_rows_open(compile->reader, compile->source, &recipe, &rows, status);
+    if (!ok) break;
+    ok = hash_rows(&rows, hasher, status);
+    hone_rows_close(&rows);
   }
   *out_hash = hone_hasher_result(hasher);
   hone_hasher_destroy(hasher);

@@ -76,8 +76,9 @@ static bool lower_embed(hone_lower_t *lower, MlirOperation op) {
 }
 
 static bool lower_norm(hone_lower_t *lower, MlirOperation op) {
-  hone_operand_t operands[3];
+  hone_operand_t operands[3] = {0};
   shape_t x, out;
+  ir_value_t gain = ir_op_operand(op, 1);
   const char *kind = ir_op_string(op, "kind", lower->model->session);
   if (!kind || strcmp(kind, "rms"))
     return hone_fail(lower->status, HONE_UNSUPPORTED, "norm kind '%s' has no kernel; use rms",
@@ -86,10 +87,11 @@ static bool lower_norm(hone_lower_t *lower, MlirOperation op) {
   if (!read_shape(lower, ir_op_operand(op, 0), &x)) return false;
   if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &operands[0])) return false;
-  if (!hone_lower_weight(lower, ir_op_operand(op, 1), &operands[1])) return false;
+  if (!ir_value_is_null(gain) && !hone_lower_weight(lower, gain, &operands[1])) return false;
   hone_kernel_spec_t spec = {
       .output = out.storage,
       .K = (uint32_t)x.columns,
+      .gain = !ir_value_is_null(gain),
       .rotate = (uint8_t)ir_op_int(op, "rotate", 0),
       .epsilon = (float)ir_op_float(op, "epsilon", 0),
   };

@@ -18,7 +18,7 @@ static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
 enum {
   WIDTHS = sizeof widths / sizeof *widths,
   ROWS = sizeof rows_of / sizeof *rows_of,
-  KINDS = 20,   // per width: the specifications of kind_spec
+  KINDS = 22,   // per width: the specifications of kind_spec
   VOCAB = 259,  // rows of the embedding
 };
 
@@ -26,8 +26,16 @@ enum {
 static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
   hone_kernel_spec_t spec = {.K = K};
   switch (kind) {
-    case 0: spec.family = HONE_FAMILY_NORM, spec.output = HONE_F32, spec.epsilon = 1e-5f; break;
-    case 1: spec.family = HONE_FAMILY_NORM, spec.output = HONE_Q8, spec.epsilon = 1e-6f; break;
+    case 0:
+    case 20:
+      spec.family = HONE_FAMILY_NORM, spec.output = HONE_F32, spec.epsilon = 1e-5f;
+      spec.gain = kind == 0;
+      break;
+    case 1:
+    case 21:
+      spec.family = HONE_FAMILY_NORM, spec.output = HONE_Q8, spec.epsilon = 1e-6f;
+      spec.gain = kind == 1;
+      break;
     case 2: spec.family = HONE_FAMILY_QUANTIZE, spec.output = HONE_Q8; break;
     case 3: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_SILU; break;
     case 4: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_GELU_TANH; break;
@@ -37,10 +45,13 @@ static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
     case 8: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_NONE; break;
     case 9: spec.family = HONE_FAMILY_GLU, spec.activation = HONE_ACTIVATION_RELU2; break;
     case 10: spec.family = HONE_FAMILY_QUANTIZE, spec.output = HONE_B1; break;
-    case 11: spec.family = HONE_FAMILY_NORM, spec.output = HONE_B1, spec.epsilon = 1e-6f; break;
+    case 11:
+      spec.family = HONE_FAMILY_NORM, spec.output = HONE_B1, spec.epsilon = 1e-6f, spec.gain = 1;
+      break;
     default:  // 12 to 19: rotated by 32, 64, 128 to q8, by 128 to b1; quantize and norm of each
       spec.family = kind % 2 ? HONE_FAMILY_NORM : HONE_FAMILY_QUANTIZE;
       spec.output = kind < 18 ? HONE_Q8 : HONE_B1, spec.epsilon = kind % 2 ? 1e-6f : 0;
+      spec.gain = kind % 4 == 1;
       spec.rotate = (uint8_t)(kind < 18 ? 32 << (kind - 12) / 2 : 128);
   }
   return spec;
@@ -132,14 +143,16 @@ static void run_norm(const bench_t *bench, size_t isa, size_t kernel, uint32_t M
   rows_t x = pack_rows(HONE_F32, M, K, random);
   region_t gain = pack_vector(K, random);
   region_t out = region_create(hone_row_bytes(spec->output, K) * M);
-  hone_kernel_args_t args = {.ptr = {x.region.data, gain.data, out.data}, .M = M};
+  hone_kernel_args_t args = {.ptr = {x.region.data, spec->gain ? gain.data : NULL, out.data},
+                             .M = M};
   bench_run(bench, isa, kernel, &args, &(outputs_t){1, {2}, {&out}});
   const char *name = bench_name(bench, isa, kernel);
   for (uint32_t m = 0; m < M; m++) {
     double *row = x.values + (size_t)m * K, squares = 0;
     for (uint32_t k = 0; k < K; k++) squares += row[k] * row[k];
     for (uint32_t k = 0; k < K; k++) {
-      row[k] *= (double)((const float *)gain.data)[k] / sqrt(squares / K + (double)spec->epsilon);
+      row[k] /= sqrt(squares / K + (double)spec->epsilon);
+      if (spec->gain) row[k] *= (double)((const float *)gain.data)[k];
     }
     if (spec->rotate) rotate(row, K, spec->rotate);
     check_codes(spec, out.data + hone_row_bytes(spec->output, K) * m, row, name, m);

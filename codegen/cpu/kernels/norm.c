@@ -1,5 +1,5 @@
-// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019), rows of f32 to
-// f32, q8 or b1.
+// RMS norm: y = x / sqrt(mean(x^2) + epsilon) * gain (Zhang and Sennrich, 2019; the gain may be
+// missing), rows of f32 to f32, q8 or b1.
 #include "codegen/cpu/kernels/kernels.h"
 
 // 1 / sqrt(mean + epsilon) of a row, as a splat. The pads are zero, so whole groups are summed.
@@ -37,15 +37,17 @@ static void norm_span(kernel_t *k, ir_value_t row, ir_value_t gain, ir_value_t i
   ir_builder_t *b = k->b;
   int columns = (int)hone_kernel_spec_span(k->spec);
   ir_value_t from = kernel_at(k, row, span, columns * 4);
-  ir_value_t gains = kernel_at(k, gain, span, columns * 4);
+  ir_value_t gains = {0};
+  if (k->spec->gain) gains = kernel_at(k, gain, span, columns * 4);
   for (int v = 0; v < columns / k->lanes; v++) {
     int64_t offset = (int64_t)v * k->lanes * 4;
     ir_value_t x_at = ir_advance(b, from, offset);
-    ir_value_t gain_at = ir_advance(b, gains, offset);
     ir_value_t item = ir_load(b, k->reals, x_at, 0);
+    out[v] = ir_op(b, mulf, item, inverse);
+    if (!k->spec->gain) continue;
+    ir_value_t gain_at = ir_advance(b, gains, offset);
     ir_value_t weight = ir_load(b, k->reals, gain_at, 0);
-    ir_value_t normal = ir_op(b, mulf, item, inverse);
-    out[v] = ir_op(b, mulf, normal, weight);
+    out[v] = ir_op(b, mulf, out[v], weight);
   }
 }
 

@@ -17,9 +17,10 @@ typedef struct tensor {
 } tensor_t;
 
 static const tensor_t tensors[] = {
-    {"square", 128, 128, -1}, {"ragged", 172, 64, -1}, {"wide", 64, 172, -1},  {"q", 20, 72, -1},
-    {"k", 12, 72, -1},        {"v", 7, 72, -1},        {"gate", 30, 100, -1},  {"up", 30, 100, -1},
-    {"gain", 172, 1, -1},     {"large", 96, 64, 77},   {"short", 29, 100, -1},
+    {"square", 128, 128, -1}, {"ragged", 172, 64, -1}, {"wide", 64, 172, -1},
+    {"q", 20, 72, -1},        {"k", 12, 72, -1},       {"v", 7, 72, -1},
+    {"gate", 30, 100, -1},    {"up", 30, 100, -1},     {"gain", 172, 1, -1},
+    {"large", 96, 64, 77},    {"short", 29, 100, -1},  {"columns", 100, 1, -1},
 };
 
 static const tensor_t *find(const char *name) {
@@ -87,6 +88,7 @@ static void add_all(set_t *set) {
     add(set, (ir_recipe_t){"wide", {"wide"}, 1, IR_SINGLE, {0}, 64, 172}, s);
     add(set, (ir_recipe_t){"qkv", {"q", "k", "v"}, 3, IR_CONCAT, {0}, 39, 72}, s);
     add(set, (ir_recipe_t){"gate_up", {"gate", "up"}, 2, IR_INTERLEAVE, {0}, 60, 100}, s);
+    add(set, (ir_recipe_t){"scaled", {"gate", "up"}, 2, IR_CONCAT, {0}, 60, 100, "columns"}, s);
     add(set, (ir_recipe_t){"gain", {"gain"}, 1, IR_SINGLE, {0}, 172, 1}, s);
   }
 }
@@ -95,9 +97,11 @@ static void add_all(set_t *set) {
 static float wanted(const ir_recipe_t *recipe, int64_t n, int64_t k) {
   if (n >= recipe->N || k >= recipe->K) return 0;
   size_t source = 0;
-  if (recipe->combine == IR_INTERLEAVE) return element(find(recipe->sources[n % 2]), n / 2, k);
+  float gain = recipe->gain ? element(find(recipe->gain), k, 0) : 1;
+  if (recipe->combine == IR_INTERLEAVE)
+    return element(find(recipe->sources[n % 2]), n / 2, k) * gain;
   while (n >= find(recipe->sources[source])->N) n -= find(recipe->sources[source++])->N;
-  return element(find(recipe->sources[source]), n, k);
+  return element(find(recipe->sources[source]), n, k) * gain;
 }
 
 // Packs into a file of a fresh folder; NULL on failure. The caller frees.
@@ -318,6 +322,10 @@ static void errors_name_tensor_and_row(void **state) {
               "nothing");
   check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, q8, NULL, "170", "172");
   check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, q8, NULL, "ragged", "63");
+  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, "gain"}, q8, NULL, "gain gain",
+              "172");
+  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, "nobody"}, q8, NULL,
+              "recipe r", "nobody");
   check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, q8, NULL,
               "gate", "short");
 }

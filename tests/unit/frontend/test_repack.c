@@ -141,8 +141,8 @@ static void test_made_by_bitsandbytes(void **state) {
   }
   assert_int_equal(values.bytes, at * 64 * 4);
   hone_format_t format = {HONE_NF4DQ, 64};
-  ir_recipe_t qkv = {"qkv", {source[0], source[1], source[2]}, 3, IR_CONCAT, format, 128, 64, 0};
-  ir_recipe_t gate_up = {"gate_up", {source[3], source[4]}, 2, IR_INTERLEAVE, format, 224, 64, 0};
+  ir_recipe_t qkv = {"qkv", {source[0], source[1], source[2]}, 3, IR_CONCAT, format, 128, 64};
+  ir_recipe_t gate_up = {"gate_up", {source[3], source[4]}, 2, IR_INTERLEAVE, format, 224, 64};
   check_merged(f, checkpoint, &file, &header, &qkv, value, counts);
   check_merged(f, checkpoint, &file, &header, &gate_up, value + 3, counts + 3);
   hone_mapping_close(&values);

@@ -315,7 +315,7 @@ static void test_recipes(void **state) {
   ir_model_destroy(&model);
 }
 
-static void test_rotation_of_a_recipe(void **state) {
+static void test_gain_and_rotation_of_a_recipe(void **state) {
   fixture_t *f = *state;
   ir_model_t model = parsed(f, fused_text);
   ir_recipe_t recipe = {.name = "turned",
@@ -324,13 +324,20 @@ static void test_rotation_of_a_recipe(void **state) {
                         .format = {HONE_NF4, 64},
                         .N = 8,
                         .K = 128,
+                        .gain = "g",
                         .rotate = HONE_ROTATION};
   ir_recipe_add(&model, &recipe);
   ir_recipe_set_format(&model, "turned", (hone_format_t){HONE_Q8, 64});
   assert_ok(f, ir_model_verify(&model, &f->status));
-  assert_contains(printed(f, &model), "rotate = 64 : i64");
+  assert_contains(printed(f, &model), "gain = \"g\", rotate = 64 : i64");
   assert_ok(f, ir_recipe_get(&model, "turned", &recipe, &f->status));
   assert_int_equal(recipe.rotate, HONE_ROTATION);
+  assert_string_equal(recipe.gain, "g");
+  ir_recipe_set_gain(&model, "turned", "other");
+  assert_ok(f, ir_recipe_get(&model, "turned", &recipe, &f->status));
+  assert_string_equal(recipe.gain, "other");
+  ir_recipe_set_gain(&model, "turned", NULL);
+  assert_null(strstr(printed(f, &model), "gain"));
   ir_recipe_set_rotate(&model, "turned", 0);
   ir_recipe_set_rotate(&model, "nobody", HONE_ROTATION);
   assert_null(strstr(printed(f, &model), "rotate"));
@@ -463,7 +470,7 @@ int main(void) {
       TEST(test_blocks),
       TEST(test_reading_ops),
       TEST(test_recipes),
-      TEST(test_rotation_of_a_recipe),
+      TEST(test_gain_and_rotation_of_a_recipe),
       TEST(test_set_format_changes_every_use),
       TEST(test_fused_verbs),
       TEST(test_building_errors),

@@ -243,6 +243,20 @@ static void test_norm(void **state) {
   CHECK_ROWS((fixture_t *)*state, rows);
 }
 
+static void test_gain(void **state) {
+  static const row_t rows[] = {
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, gain = 3} : () -> ()",
+       "recipe @qkv: gain is not the name of a tensor"},
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, gain = \"\"} : () -> ()",
+       "recipe @qkv: gain is not the name of a tensor"},
+      {fused_text, "type = tensor<64xf32>}", "type = tensor<64xf32>, gain = \"g\"}",
+       "recipe @norm: a vector has no columns for a gain"},
+  };
+  CHECK_ROWS((fixture_t *)*state, rows);
+}
+
 static void test_linear(void **state) {
   static const row_t rows[] = {
       {unfused_text,
@@ -466,6 +480,7 @@ int main(void) {
       TEST(test_forward_shape),
       TEST(test_weights),
       TEST(test_norm),
+      TEST(test_gain),
       TEST(test_linear),
       TEST(test_odd_glu),
       TEST(test_attention),
