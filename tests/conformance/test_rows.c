@@ -52,7 +52,7 @@ static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
     default:  // 12 to 19: rotated by 32, 64, 128 to q8, by 128 to b1; quantize and norm of each
       spec.family = kind % 2 ? HONE_FAMILY_NORM : HONE_FAMILY_QUANTIZE;
       spec.output = kind < 18 ? HONE_Q8 : HONE_B1, spec.epsilon = kind % 2 ? 1e-6f : 0;
-      spec.gain = kind % 2;
+      spec.gain = kind % 4 == 1;
       spec.rotate = (uint8_t)(kind < 18 ? 32 << (kind - 12) / 2 : 128);
   }
   return spec;
