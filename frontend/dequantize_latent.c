@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "frontend/convert.h"
+#include "quant/grid.h"
 #include "quant/hadamard.h"
 
 enum { CHUNK = 4096 };
@@ -86,7 +87,6 @@ static bool round_to_mean(const checkpoint_tensor_t *tensor, uint64_t count, flo
 
 static bool take_signs(const checkpoint_tensor_t *tensor, uint64_t first, uint64_t count,
                        float *rows, hone_status_t *status) {
-  static const double rms_share = 0.79788456080286536;  // sqrt(2 / pi)
   const prequantized_t *q = tensor->quantized;
   uint64_t K = q->shape[1];
   hone_hadamard_columns(rows, count, K, q->inputs.rotate);
@@ -94,7 +94,7 @@ static bool take_signs(const checkpoint_tensor_t *tensor, uint64_t first, uint64
     float *row = rows + n * K;
     double squares = 0;
     for (uint64_t k = 0; k < K; k++) squares += (double)row[k] * (double)row[k];
-    float scale = (float)(rms_share * sqrt(squares / (double)K));
+    float scale = (float)(HONE_SIGNS_SHARE * sqrt(squares / (double)K));
     for (uint64_t k = 0; k < K; k++) row[k] = row[k] > 0 ? scale : -scale;
   }
   hone_hadamard_columns(rows, count, K, q->inputs.rotate);

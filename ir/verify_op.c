@@ -191,16 +191,20 @@ static bool check_sides(ir_verifier_t *v, MlirOperation op, const char *recipe) 
       of_x ? recipe : "", of_x + of_weight);
 }
 
-// Rows of signs meet binary planes: there is no product of a sign and another code.
-static bool check_signs(ir_verifier_t *v, MlirOperation op, const char *recipe) {
+// Rows of codes meet weights of codes, and rows of signs binary planes: there are no other
+// products.
+static bool check_product(ir_verifier_t *v, MlirOperation op, const char *recipe) {
   hone_format_t x, weight;
   int64_t rows, columns;
   ir_value_shape(ir_op_operand(op, 0), &x, &rows, &columns);
   ir_value_shape(ir_op_operand(op, 1), &weight, &rows, &columns);
+  if (x.storage == HONE_Q8 && !hone_format_is_quantized(weight.storage))
+    return ir_verify_fail(v, op, "x is q8, which goes with quantized weights; weight @%s is %s",
+                          recipe, hone_format_info(weight.storage)->name);
   if (x.storage != HONE_B1 || hone_format_info(weight.storage)->grid == HONE_GRID_PLANES)
     return true;
   return ir_verify_fail(v, op,
-                        "x is b1, which goes with weights of binary planes (b1, bcq2, bcq3); "
+                        "x is b1, which goes with weights of binary planes (b1, bcq2, ...); "
                         "weight @%s is %s",
                         recipe, hone_format_info(weight.storage)->name);
 }
@@ -258,7 +262,7 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
                           "x has %" PRId64 " columns, but weight @%s is (%" PRId64 ", %" PRId64 ")",
                           columns, recipe, N, K);
   }
-  if (!check_sides(v, op, recipe) || !check_signs(v, op, recipe)) return false;
+  if (!check_sides(v, op, recipe) || !check_product(v, op, recipe)) return false;
   ir_value_t bias = ir_op_operand(op, 2), residual = ir_op_operand(op, 3);
   if (!ir_value_is_null(bias) && !check_vector(v, op, 2, "bias", N)) return false;
   MlirStringRef epilogue = {0};

@@ -21,4 +21,8 @@ float hone_f32_from_e8m0(uint8_t code);
 // Unsigned E4M3: 0..0x7e, the largest is 448.
 float hone_f32_from_e4m3(uint8_t code);
 
+// The scale of signs with the least squared error on numbers of a normal distribution, in their
+// root mean square: sqrt(2 / pi) (QuEST, arXiv 2502.05003).
+#define HONE_SIGNS_SHARE 0.79788456080286536
+
 #endif

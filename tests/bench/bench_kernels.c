@@ -152,11 +152,11 @@ static void bench_format(const bench_t *bench, size_t isa, size_t format, double
 
 // Kernel 2 i is the gemv, 2 i + 1 the gemm of one format on one kind of rows.
 static void add_format(bench_t *bench, const hone_format_info_t *info, uint32_t N, uint32_t K) {
-  for (int q8 = 0; q8 <= hone_format_is_quantized(info->storage); q8++) {
-    hone_kernel_spec_t spec = {.weight = hone_format_default(info->storage),
-                               .input = q8 ? HONE_Q8 : HONE_F32,
-                               .N = N,
-                               .K = K};
+  static const hone_storage_t inputs[] = {HONE_F32, HONE_Q8, HONE_B1};
+  int count = info->grid == HONE_GRID_PLANES ? 3 : hone_format_is_quantized(info->storage) ? 2 : 1;
+  for (int i = 0; i < count; i++) {
+    hone_kernel_spec_t spec = {
+        .weight = hone_format_default(info->storage), .input = inputs[i], .N = N, .K = K};
     spec.family = HONE_FAMILY_GEMV, spec.unroll = 2;
     bench_add(bench, &spec);
     spec.family = HONE_FAMILY_GEMM, spec.unroll = 1;

@@ -26,6 +26,16 @@ for solver in scales descent gptq; do
   within "nf4, rotated, calibrated, $solver" "$(divergence $solver)" 0 0.25
 done
 
+expect_exit 0 "$hone" compile "$story_model" -o narrow --weights nf4 --rotate --rotate-block 32 -q
+within "nf4, rotated by 32" "$(divergence narrow)" 0 0.25
+expect_exit 0 "$hone" inspect narrow --json
+out_has "rotate=32"
+out_has '"rotate_block": "32"'
+
+expect_exit 1 "$hone" compile "$story_model" -o x --weights nf4 --rotate --rotate-block 128
+err_has "a multiple of 128 inputs"
+expect_exit 2 "$hone" compile "$story_model" -o x --weights nf4 --rotate-block 32
+err_has "--rotate-block is the size of --rotate"
 expect_exit 2 "$hone" compile "$story_model" -o x --weights q8 --rotate --acts f32
 err_has "--rotate with --acts f32"
 expect_exit 2 "$hone" compile "$story_model" -o x --weights nf4 --rotate --emit gguf

@@ -17,7 +17,9 @@ expect_exit 0 ./again --ids --prompt "1 5 9 7" --tokens 8 --temp 0
 cmp -s first out || bad "--acts b1 changes what a model with such activations says"
 expect_exit 0 "$hone" compile "$fixtures/quest-w1a1" -o planes --weights bcq2 -q
 expect_exit 1 "$hone" compile "$fixtures/quest-w1a1" -o x --weights nf4
-err_has "x is b1, which goes with weights of binary planes (b1, bcq2, bcq3)"
+err_has "x is b1, which goes with weights of binary planes (b1, bcq2, ...)"
+expect_exit 1 "$hone" compile "$fixtures/quest-w1a8" -o x --weights bf16
+err_has "x is q8, which goes with quantized weights; weight @layers.0.attention.q is bf16"
 for acts in f32 q8; do
   expect_exit 1 "$hone" compile "$fixtures/quest-w1a1" -o x --acts $acts
   err_has "acts=$acts: the model was trained with b1 activations"

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "codegen/cpu/kernels/kernels.h"
+#include "quant/grid.h"
 
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {
   int64_t Kp = (int64_t)hone_padded(k->spec->K);
@@ -118,15 +119,13 @@ void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vec
   }
 }
 
-// sqrt(2 / pi) of the root mean square: the scale of signs with the least error on numbers of a
-// normal distribution (QuEST, arXiv 2502.05003).
 static ir_value_t signs_scale(kernel_t *k, ir_value_t squares) {
   ir_builder_t *b = k->b;
   ir_value_t total = math_sum(k, squares);
   ir_value_t width = ir_real(b, k->real, (double)k->spec->K);
   ir_value_t mean = ir_op(b, divf, total, width);
   ir_value_t root = ir_op(b, sqrt, mean);
-  ir_value_t share = ir_real(b, k->real, 0.79788456080286536);
+  ir_value_t share = ir_real(b, k->real, HONE_SIGNS_SHARE);
   return ir_op(b, mulf, root, share);
 }
 

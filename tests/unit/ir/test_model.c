@@ -371,6 +371,8 @@ static void test_fused_verbs(void **state) {
   add_recipe(&model, "qkv", "qkv", 128, 64);
   add_recipe(&model, "bias", "bias", 128, 1);
   add_recipe(&model, "gu", "gu", 128, 64);
+  ir_recipe_set_format(&model, "qkv", (hone_format_t){HONE_NF4, 64});
+  ir_recipe_set_rotate(&model, "qkv", 32);
   ir_builder_t b;
   ir_value_t x, none = {0};
   assert_ok(f, ir_block_begin(&model, "embed", "embed", -1, &b, &x, &f->status));
@@ -378,7 +380,7 @@ static void test_fused_verbs(void **state) {
   x = ir_embed(&b, x, w);
   assert_ok(f, ir_block_end(&model, &b, x));
   assert_ok(f, ir_block_begin(&model, "a", "attention", 0, &b, &x, &f->status));
-  ir_value_t z = ir_quantize(&b, x, (hone_format_t){HONE_Q8, 64}, 0);
+  ir_value_t z = ir_quantize(&b, x, (hone_format_t){HONE_Q8, 64}, 32);
   ir_value_t qkv = ir_weight(&b, &model, "qkv");
   ir_value_t bias = ir_weight(&b, &model, "bias");
   ir_value_t q = ir_linear(&b, z, qkv, bias, none, IR_EPILOGUE_NONE);

@@ -464,7 +464,13 @@ static void test_signs(void **state) {
        SIGNS("64") "%v = \"hone.linear\"(%y, %gw) {epilogue = \"none\", operandSegmentSizes = "
                    "array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.b1<64>>, "
                    "tensor<344x64x!hone.nf4<64>>) -> tensor<?x344xf32>\n  " QUANTIZE,
-       "x is b1, which goes with weights of binary planes (b1, bcq2, bcq3); weight @gu is nf4"},
+       "x is b1, which goes with weights of binary planes (b1, bcq2, ...); weight @gu is nf4"},
+      {fused_text, QUANTIZE,
+       QUANTIZE "%hv = \"hone.weight\"() {ref = @w} : () -> tensor<96x64xf32>\n"
+                "%v = \"hone.linear\"(%z, %hv) {epilogue = \"none\", operandSegmentSizes = "
+                "array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64>>, tensor<96x64xf32>) -> "
+                "tensor<?x96xf32>\n",
+       "x is q8, which goes with quantized weights; weight @w is f32"},
   };
   CHECK_ROWS((fixture_t *)*state, rows);
 }
