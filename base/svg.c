@@ -109,20 +109,32 @@ static void draw_axes(const canvas_t *canvas) {
                  canvas->out);
 }
 
-// Labels of upright rules stand in rows, so that neighbours do not hide each other.
+static double rule_place(const canvas_t *canvas, const hone_svg_rule_t *rule) {
+  return rule->is_horizontal ? y_place(canvas, rule->value) : x_place(canvas, rule->value);
+}
+
+// Labels come after all lines, which would cross them. Those of upright rules stand in rows, so
+// that neighbours do not hide each other.
 static void draw_rules(const canvas_t *canvas) {
   size_t row = 0;
   for (size_t i = 0; i < canvas->plot->rule_count; i++) {
     const hone_svg_rule_t *rule = &canvas->plot->rules[i];
-    double at = rule->is_horizontal ? y_place(canvas, rule->value) : x_place(canvas, rule->value);
+    double at = rule_place(canvas, rule);
+    if (!isfinite(at)) continue;
+    if (rule->is_horizontal)
+      line(canvas, canvas->left, at, canvas->right, at, "rule");
+    else
+      line(canvas, at, canvas->top, at, canvas->bottom, "rule");
+  }
+  for (size_t i = 0; i < canvas->plot->rule_count; i++) {
+    const hone_svg_rule_t *rule = &canvas->plot->rules[i];
+    double at = rule_place(canvas, rule);
     if (!isfinite(at)) continue;
     if (rule->is_horizontal) {
-      line(canvas, canvas->left, at, canvas->right, at, "rule");
       hone_svg_write(canvas->right + 6, at + 4, "start", "note", rule->label, canvas->out);
       continue;
     }
     bool fits = at + 6 + hone_svg_text_width(rule->label) < canvas->right;
-    line(canvas, at, canvas->top, at, canvas->bottom, "rule");
     hone_svg_write(fits ? at + 5 : at - 5, canvas->top + 11 + 16 * (double)row++,
                    fits ? "start" : "end", "note", rule->label, canvas->out);
   }

@@ -1,5 +1,5 @@
-// See dequantize.h. All layouts but BitNet's are one run of nibbles through the whole tensor, with
-// a scale every `block` of them.
+// See dequantize.h. All layouts but BitNet's and those of int4 are one run of nibbles through the
+// whole tensor, with a scale every `block` of them.
 #include "frontend/dequantize.h"
 
 #include <inttypes.h>
@@ -110,11 +110,76 @@ static bool read_ternary(const reader_t *r, uint64_t row, uint64_t count, float 
   return true;
 }
 
+// ---- int4
+
+static uint32_t load_u32(const checkpoint_tensor_t *tensor, uint64_t index) {
+  uint32_t value;
+  memcpy(&value, bytes_of(tensor) + index * sizeof value, sizeof value);
+  return value;
+}
+
+// Where AWQ puts column c of eight: nibble i holds column 0 2 4 6 1 3 5 7 [i].
+static unsigned awq_nibble(uint64_t column) { return (column & 1) * 4 + (column & 7) / 2; }
+
+static int code_of(const prequantized_t *q, const checkpoint_tensor_t *codes, uint64_t n,
+                   uint64_t k) {
+  uint64_t N = q->shape[0], words = (q->shape[1] + 7) / 8;
+  switch (q->layout) {
+    case INT4_GPTQ: return (int)(load_u32(codes, k / 8 * N + n) >> 4 * (k & 7) & 15);
+    case INT4_AWQ: return (int)(load_u32(codes, k * (N / 8) + n / 8) >> 4 * awq_nibble(n) & 15);
+    default: return (int)(load_u32(codes, n * words + k / 8) >> 4 * (k & 7) & 15);
+  }
+}
+
+// `groups` of a row.
+static int zero_of(const prequantized_t *q, uint64_t n, uint64_t group, uint64_t groups) {
+  if (!q->zeros) return 8;
+  unsigned shift = 4 * (q->layout == INT4_AWQ ? awq_nibble(n) : (unsigned)(n & 7));
+  uint64_t word =
+      q->layout == INT4_ROWS ? n / 8 * groups + group : group * (q->shape[0] / 8) + n / 8;
+  return (int)((load_u32(q->zeros, word) >> shift & 15) + q->zero_more);
+}
+
+static bool read_int4(const reader_t *r, uint64_t row, uint64_t count, float *out) {
+  const prequantized_t *q = r->q;
+  const hone_safetensors_entry_t *entry = q->scales->entry;
+  uint64_t N = q->shape[0], K = q->shape[1], width = entry->dtype->bits / 8;
+  uint64_t groups = (K + q->block - 1) / q->block;
+  for (uint64_t n = row; n < row + count; n++) {
+    uint64_t known = UINT64_MAX;
+    float scale = 0;
+    int zero = 8;
+    for (uint64_t k = 0; k < K; k++) {
+      uint64_t group = q->order ? load_u32(q->order, k) : k / q->block;
+      if (group != known) {
+        uint64_t at = q->layout == INT4_ROWS ? n * groups + group : group * N + n;
+        bool finite =
+            hone_convert_to_f32(entry->dtype->storage, bytes_of(q->scales) + at * width, 1, &scale);
+        zero = zero_of(q, n, group, groups);
+        if (!finite) return fail_at(r, n * K + k, entry->name, "NaN or infinite scale");
+        if (!isfinite(scale * 16))
+          return fail_at(r, n * K + k, entry->name, "a scale that makes weights infinite");
+        if (zero > 15)
+          return fail_at(r, n * K + k, q->zeros->entry->name,
+                         "a zero point of 16, which programs read in different ways,");
+        known = group;
+      }
+      *out++ = (float)(code_of(q, r->tensor, n, k) - zero) * scale;
+    }
+  }
+  if (row + count == N) {  // rows are spread over all of GPTQ's and AWQ's tensors
+    checkpoint_release(r->tensor, r->tensor->entry->begin, r->tensor->entry->end);
+    checkpoint_release(q->scales, entry->begin, entry->end);
+  }
+  return true;
+}
+
 bool dequantize_rows(const checkpoint_tensor_t *tensor, uint64_t row, uint64_t count, float *out,
                      hone_status_t *status) {
   const reader_t r = {tensor, tensor->quantized, status};
   uint64_t K = r.q->shape[1];
   if (r.q->latent) return dequantize_latent(tensor, row, count, out, status);
+  if (r.q->grid == HONE_INT4) return read_int4(&r, row, count, out);
   if (r.q->grid == HONE_TERNARY) return read_ternary(&r, row, count, out);
   return read_nibbles(&r, row * K, count * K, out);
 }

@@ -3,6 +3,7 @@
 //   mxfp4      scale = 2^(code - 127)
 //   nvfp4      scale = E4M3 number * factor; factor = weight_scale_2 or 1 / weight_global_scale
 //   ternary    scale = weight_scale or 1 / weight_scale
+//   int4       (code - zero) * scale
 // so that our quantizers, given the factor, find the same codes again (quant/quantizer.h).
 // Thread rule: as checkpoint.h.
 #ifndef HONE_FRONTEND_DEQUANTIZE_H

@@ -19,6 +19,9 @@ const char *prequantized_method_name(method_t method) {
       [METHOD_BITNET] = "BitNet's ternary",
       [METHOD_MXFP4] = "MXFP4 blocks",
       [METHOD_QUEST] = "QuEST's latent weights",
+      [METHOD_CT_INT4] = "compressed-tensors' pack-quantized",
+      [METHOD_GPTQ] = "GPTQ",
+      [METHOD_AWQ] = "AWQ",
   };
   return names[method];
 }
@@ -104,6 +107,16 @@ bool prequantized_number(recogniser_t *r, const checkpoint_tensor_t *codes,
                            companion->entry->name, (double)*out_value);
 }
 
+void prequantized_fill_native(prequantized_t *q) {
+  q->native = (hone_format_t){.storage = q->storage};
+  q->foreign = "rows that are no multiple of 32, so that blocks cross their ends";
+  for (uint32_t group = 128; group >= 32 && q->foreign; group /= 2) {
+    if (q->block % group || q->shape[1] % group) continue;
+    q->native = (hone_format_t){q->grid, group};
+    q->foreign = NULL;
+  }
+}
+
 bool prequantized_add(recogniser_t *r, method_t method, const checkpoint_tensor_t *codes,
                       prequantized_t quantized) {
   declared_t *declared = &r->declared;
@@ -141,7 +154,7 @@ static bool find_all(recogniser_t *r) {
     const checkpoint_tensor_t *tensor = hone_map_value(tensors, i);
     if (!prequantized_bitsandbytes(r, tensor) || !prequantized_packed(r, tensor) ||
         !prequantized_weight(r, tensor) || !prequantized_latent(r, tensor) ||
-        !prequantized_blocks(r, tensor))
+        !prequantized_blocks(r, tensor) || !prequantized_int4(r, tensor))
       return false;
   }
   return true;
@@ -149,10 +162,22 @@ static bool find_all(recogniser_t *r) {
 
 // Names of companions whose codes were not recognised: reading the codes as numbers would be wrong.
 static bool check_orphan(recogniser_t *r, const checkpoint_tensor_t *tensor) {
-  static const char *const suffixes[] = {
-      ".absmax",       ".quant_map",      ".nested_absmax",       ".nested_quant_map",
-      ".weight_scale", ".weight_scale_2", ".weight_global_scale", ".weight_packed",
-      ".SCB",          ".qzeros",         ".weight_scale_inv",    ".g_idx"};
+  static const char *const suffixes[] = {".absmax",
+                                         ".quant_map",
+                                         ".nested_absmax",
+                                         ".nested_quant_map",
+                                         ".weight_scale",
+                                         ".weight_scale_2",
+                                         ".weight_global_scale",
+                                         ".weight_packed",
+                                         ".SCB",
+                                         ".qweight",
+                                         ".qzeros",
+                                         ".scales",
+                                         ".g_idx",
+                                         ".weight_scale_inv",
+                                         ".weight_zero_point",
+                                         ".weight_g_idx"};
   for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
     if (hone_text_ends(tensor->entry->name, suffixes[i]))
       return prequantized_fail(r, HONE_INVALID, tensor,
@@ -163,24 +188,22 @@ static bool check_orphan(recogniser_t *r, const checkpoint_tensor_t *tensor) {
   return true;
 }
 
-// One remark for all tensors whose blocks have no format of ours.
+// One remark for all tensors whose values no format of ours has.
 static void remark_floats(recogniser_t *r) {
   size_t count = 0;
   const prequantized_t *first = NULL;
   for (size_t i = 0; i < hone_map_count(r->found); i++) {
     const prequantized_t *quantized = hone_map_value(r->found, i);
-    if (quantized->native.group) continue;
+    if (!quantized->foreign) continue;
     if (!first) first = quantized;
     count++;
   }
   if (!first) return;
   r->checkpoint->remark = hone_arena_format(
       r->checkpoint->arena,
-      "%zu of %zu quantized tensors have blocks that cross the ends of rows (the first is '%s', "
-      "whose rows of %" PRIu64
-      " weights are no multiple of 32): these are read exactly and become "
-      "%s unless --weights says otherwise",
-      count, hone_map_count(r->found), first->name, first->shape[1],
+      "%zu of %zu quantized tensors have values that no format of hone has (the first is '%s': "
+      "%s): they are read exactly and become %s unless --weights says otherwise",
+      count, hone_map_count(r->found), first->name, first->foreign,
       hone_format_info(first->storage)->name);
 }
 

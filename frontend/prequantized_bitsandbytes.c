@@ -165,15 +165,6 @@ static bool is_nf4dq(const prequantized_t *q, uint64_t K) {
   return true;
 }
 
-// The widest group of ours that lies in one block wherever it begins: it divides rows and blocks.
-static hone_format_t native_of(hone_storage_t grid, const state_t *state) {
-  for (uint32_t group = 128; group >= 32; group /= 2) {
-    if (state->block % group == 0 && state->shape[1] % group == 0)
-      return (hone_format_t){grid, group};
-  }
-  return (hone_format_t){.storage = state->storage};
-}
-
 static bool add_tensor(recogniser_t *r, const checkpoint_tensor_t *codes, hone_storage_t grid,
                        const state_t *state) {
   const hone_safetensors_entry_t *entry = codes->entry;
@@ -190,8 +181,8 @@ static bool add_tensor(recogniser_t *r, const checkpoint_tensor_t *codes, hone_s
                       .shape = {state->shape[0], state->shape[1]},
                       .storage = state->storage,
                       .grid = grid,
-                      .native = native_of(grid, state),
                       .block = (uint32_t)state->block};
+  prequantized_fill_native(&q);
   if (!check_map(r, codes, grid)) return false;
   if (state->is_nested) {
     if (!find_nested(r, codes, state, blocks, &q)) return false;

@@ -1,13 +1,15 @@
 // quantization_config of config.json: which method it names, and the few settings that change what
 // stored numbers mean. Everything else is read off the tensors.
+#include <stdio.h>
 #include <string.h>
 
 #include "frontend/config.h"
 #include "frontend/prequantized_internal.h"
 
 static const char readable[] =
-    "bitsandbytes nf4 and fp4, compressed-tensors nvfp4-pack-quantized and mxfp4-pack-quantized, "
-    "ModelOpt NVFP4, BitNet b1.58, QuEST and MXFP4 blocks";
+    "bitsandbytes nf4 and fp4, compressed-tensors nvfp4-pack-quantized, mxfp4-pack-quantized and "
+    "pack-quantized, GPTQ and AWQ with 4 bits, ModelOpt NVFP4, BitNet b1.58, QuEST and MXFP4 "
+    "blocks";
 
 static bool fail_unsupported(const hone_config_t *section, const char *what, const char *value,
                              hone_status_t *status) {
@@ -42,6 +44,7 @@ static bool read_compressed(const hone_config_t *section, declared_t *out, hone_
   if (!hone_config_text_or(section, "format", "unknown", &format, status)) return false;
   if (!strcmp(format, "nvfp4-pack-quantized")) out->method = METHOD_CT_NVFP4;
   if (!strcmp(format, "mxfp4-pack-quantized")) out->method = METHOD_CT_MXFP4;
+  if (!strcmp(format, "pack-quantized")) out->method = METHOD_CT_INT4;
   return out->method != METHOD_NONE ||
          fail_unsupported(section, "quant_method 'compressed-tensors', format", format, status);
 }
@@ -108,6 +111,41 @@ static bool read_mxfp4(const hone_config_t *section, declared_t *out, hone_statu
   return true;
 }
 
+// Bits and the size of groups, which the tensors do not say.
+static bool read_groups(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  int64_t bits, group;
+  if (!hone_config_int(section, "bits", 1, 32, &bits, status) ||
+      !hone_config_int(section, "group_size", -1, 1 << 28, &group, status))
+    return false;
+  out->group = group > 0 ? (uint64_t)group : 0;
+  if (bits == 4) return true;
+  char text[24];
+  snprintf(text, sizeof text, "%lld", (long long)bits);
+  return fail_unsupported(section, "bits", text, status);
+}
+
+// Zero points and the order of columns are read off the tensors.
+static bool read_gptq(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  const char *format;
+  out->method = METHOD_GPTQ;
+  if (!read_groups(section, out, status) ||
+      !hone_config_text_or(section, "checkpoint_format", "gptq", &format, status))
+    return false;
+  out->is_second = !strcmp(format, "gptq_v2");
+  return out->is_second || !strcmp(format, "gptq") ||
+         fail_unsupported(section, "quant_method 'gptq', checkpoint_format", format, status);
+}
+
+static bool read_awq(const hone_config_t *section, declared_t *out, hone_status_t *status) {
+  const char *version;
+  out->method = METHOD_AWQ;
+  if (!read_groups(section, out, status) ||
+      !hone_config_text_or(section, "version", "gemm", &version, status))
+    return false;
+  return !strcmp(version, "gemm") || !strcmp(version, "GEMM") ||
+         fail_unsupported(section, "quant_method 'awq', version", version, status);
+}
+
 static bool read_section(const hone_config_t *section, declared_t *out, hone_status_t *status) {
   static const struct {
     const char *name;
@@ -118,7 +156,9 @@ static bool read_section(const hone_config_t *section, declared_t *out, hone_sta
                  {"modelopt_fp4", read_modelopt},
                  {"bitnet", read_bitnet},
                  {"quest", read_quest},
-                 {"mxfp4", read_mxfp4}};
+                 {"mxfp4", read_mxfp4},
+                 {"gptq", read_gptq},
+                 {"awq", read_awq}};
   const char *name;
   if (!hone_config_text_or(section, "quant_method", "unknown", &name, status)) return false;
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {

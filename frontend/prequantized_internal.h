@@ -1,6 +1,7 @@
 // Between the files that recognise quantized tensors: one file for what they share
 // (prequantized.c), one for config.json (prequantized_config.c), and the layouts
-// (prequantized_layouts.c, prequantized_bitsandbytes.c, prequantized_latent.c).
+// (prequantized_layouts.c, prequantized_bitsandbytes.c, prequantized_int4.c,
+// prequantized_latent.c).
 #ifndef HONE_FRONTEND_PREQUANTIZED_INTERNAL_H
 #define HONE_FRONTEND_PREQUANTIZED_INTERNAL_H
 
@@ -15,6 +16,9 @@ typedef enum method {  // how a checkpoint was quantized
   METHOD_BITNET,
   METHOD_MXFP4,
   METHOD_QUEST,
+  METHOD_CT_INT4,
+  METHOD_GPTQ,
+  METHOD_AWQ,
 } method_t;
 const char *prequantized_method_name(method_t method);
 
@@ -25,6 +29,8 @@ typedef struct declared {  // what config.json says
   bool divides;         // BitNet: weights are codes / weight_scale, not codes * weight_scale
   bool online;          // BitNet: weights are quantized in every step
   hone_checkpoint_inputs_t inputs;  // QuEST
+  uint64_t group;                   // GPTQ and AWQ; 0: whole rows
+  bool is_second;  // GPTQ: checkpoint_format gptq_v2, whose zero points are stored as they are
 } declared_t;
 
 typedef struct recogniser {
@@ -61,9 +67,15 @@ void prequantized_ignore(recogniser_t *r, const char *base, const char *suffix);
 // The one number of a companion: finite and above zero.
 HONE_MUST_CHECK bool prequantized_number(recogniser_t *r, const checkpoint_tensor_t *codes,
                                          const checkpoint_tensor_t *companion, float *out_value);
+// Fills native and foreign from grid, storage, block and shape: the widest group of ours that lies
+// in one block wherever it begins, because it divides rows and blocks.
+void prequantized_fill_native(prequantized_t *quantized);
 // Adds a finished tensor; the method must not contradict the configuration or tensors before.
 HONE_MUST_CHECK bool prequantized_add(recogniser_t *r, method_t method,
                                       const checkpoint_tensor_t *codes, prequantized_t quantized);
+
+// Whether P.weight_packed holds integers and not E2M1.
+bool prequantized_is_int4(const recogniser_t *r, const checkpoint_tensor_t *codes);
 
 // The layouts: each looks at one tensor of the files and adds what it is the codes (or the state)
 // of; true if it is none of theirs.
@@ -72,5 +84,6 @@ HONE_MUST_CHECK bool prequantized_packed(recogniser_t *r, const checkpoint_tenso
 HONE_MUST_CHECK bool prequantized_weight(recogniser_t *r, const checkpoint_tensor_t *tensor);
 HONE_MUST_CHECK bool prequantized_latent(recogniser_t *r, const checkpoint_tensor_t *tensor);
 HONE_MUST_CHECK bool prequantized_blocks(recogniser_t *r, const checkpoint_tensor_t *tensor);
+HONE_MUST_CHECK bool prequantized_int4(recogniser_t *r, const checkpoint_tensor_t *tensor);
 
 #endif

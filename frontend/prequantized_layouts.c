@@ -52,7 +52,8 @@ static const char *stem_of(recogniser_t *r, const checkpoint_tensor_t *tensor, c
 
 // compressed-tensors: P.weight_packed
 bool prequantized_packed(recogniser_t *r, const checkpoint_tensor_t *codes) {
-  if (!hone_text_ends(codes->entry->name, ".weight_packed")) return true;
+  if (!hone_text_ends(codes->entry->name, ".weight_packed") || prequantized_is_int4(r, codes))
+    return true;
   const char *stem = stem_of(r, codes, "_packed"), *module = stem_of(r, codes, ".weight_packed");
   bool is_nvfp4 =
       prequantized_find(r, stem, "_global_scale") || r->declared.method == METHOD_CT_NVFP4;

@@ -13,6 +13,7 @@
 #include "codegen/pack/encode.h"
 #include "nas/allocate_internal.h"
 #include "nas/mip.h"
+#include "quant/real.h"
 
 enum {
   FORMAT_LIMIT = 32,
@@ -32,7 +33,7 @@ typedef struct allocator {
   hone_format_t formats[FORMAT_LIMIT];
   size_t format_count;
   double *error;  // (units, formats) relative
-  double *cost;   // (units, formats) bits, or bytes as packed
+  double *cost;   // (units, formats) bits, or bytes as packed; 0: not for this unit
   double fixed;   // cost of what is not chosen: vectors
   double budget;
   size_t *choice;  // (units) a format for each
@@ -40,9 +41,20 @@ typedef struct allocator {
   hone_progress_t *progress;
 } allocator_t;
 
+enum { PLAIN_N = 1, PLAIN_K = 4096 };  // a matrix whose rows every group divides
+
+static bool check_held(const hone_container_t *container, hone_format_t format,
+                       hone_status_t *status) {
+  char text[24];
+  if (!container || container->bits(format, PLAIN_N, PLAIN_K, false) > 0) return true;
+  return hone_fail(status, HONE_UNSUPPORTED, "--formats: %s cannot hold %s; the default is %s",
+                   container->name, hone_format_text(format, text), container->formats);
+}
+
 static bool read_formats(allocator_t *a, hone_status_t *status) {
+  const hone_container_t *container = a->compile->container;
   const char *text = a->compile->options.formats;
-  hone_slice_t rest = hone_slice(text ? text : default_formats);
+  hone_slice_t rest = hone_slice(text ? text : container ? container->formats : default_formats);
   while (rest.data) {
     hone_slice_t name = hone_slice_cut(&rest, ',');
     const char *copy = hone_arena_strndup(a->compile->arena, name.data, name.bytes);
@@ -50,7 +62,69 @@ static bool read_formats(allocator_t *a, hone_status_t *status) {
       return hone_fail(status, HONE_INVALID, "--formats: at most %d", FORMAT_LIMIT);
     if (!hone_format_parse(copy, &a->formats[a->format_count], status))
       return hone_note(status, "--formats");
+    if (!check_held(container, a->formats[a->format_count], status)) return false;
     a->format_count++;
+  }
+  return true;
+}
+
+// ---- what formats cost
+
+// 0: the container cannot hold it.
+static double recipe_bits(const hone_container_t *container, const ir_recipe_t *recipe,
+                          hone_format_t format, bool is_head) {
+  if (container) return container->bits(format, recipe->N, recipe->K, is_head);
+  return (double)hone_format_tensor_bits(format, (uint64_t)recipe->N, (uint64_t)recipe->K);
+}
+
+// Bits as stored, or bytes as packed: in one tensor, which is what becomes of linears that read one
+// input (passes/fuse.c); exports keep them apart. 0: one of them cannot be so.
+static double unit_cost(const allocator_t *a, const hone_unit_t *unit, hone_format_t format) {
+  const hone_container_t *container = a->compile->container;
+  bool by_bytes = a->compile->options.target_bytes > 0;
+  uint64_t rows = 0, K = (uint64_t)unit->recipes[0].K;
+  double bits = 0;
+  for (size_t r = 0; r < unit->recipe_count; r++) {
+    double more = recipe_bits(container, &unit->recipes[r], format, unit->is_head);
+    if (more == 0) return 0;
+    rows += (uint64_t)unit->recipes[r].N;
+    bits += more;
+  }
+  if (by_bytes && !container) return (double)hone_packed_bytes(format, rows, K);
+  return by_bytes ? bits / 8 : bits;
+}
+
+// Number of a format among the candidates, added if it is new.
+static bool add_format(allocator_t *a, hone_format_t format, size_t *out_index,
+                       hone_status_t *status) {
+  for (*out_index = 0; *out_index < a->format_count; ++*out_index)
+    if (hone_format_equal(a->formats[*out_index], format)) return true;
+  if (a->format_count == FORMAT_LIMIT)
+    return hone_fail(status, HONE_INVALID, "--formats: at most %d", FORMAT_LIMIT);
+  a->formats[a->format_count++] = format;
+  return true;
+}
+
+// Which candidates each unit has, and their costs. A unit that the container can hold in none of
+// them keeps the checkpoint's numbers.
+static bool list_costs(allocator_t *a, hone_status_t *status) {
+  const hone_compile_t *compile = a->compile;
+  size_t given = a->format_count;
+  a->cost = HONE_NEW_ARRAY(compile->arena, double, a->units.count *FORMAT_LIMIT);
+  for (size_t u = 0; u < a->units.count; u++) {
+    const hone_unit_t *unit = &a->units.items[u];
+    double *cost = &a->cost[u * FORMAT_LIMIT], largest = 0;
+    for (size_t f = 0; f < given; f++)
+      largest = fmax(largest, cost[f] = unit_cost(a, unit, a->formats[f]));
+    if (largest > 0) continue;
+    int64_t N, K;
+    size_t plain;
+    hone_format_t format = {0};
+    if (!compile->reader->shape(compile->source, unit->recipes[0].sources[0], &N, &K,
+                                &format.storage, status) ||
+        !add_format(a, format, &plain, status))
+      return false;
+    cost[plain] = unit_cost(a, unit, format);
   }
   return true;
 }
@@ -60,6 +134,25 @@ static bool read_formats(allocator_t *a, hone_status_t *status) {
 typedef struct sums {
   double noise, signal;
 } sums_t;
+
+// The row (Kp) as a float format has it.
+static bool round_row(hone_storage_t storage, const float *row, uint64_t Kp, float *out) {
+  uint16_t half[16];
+  memcpy(out, row, Kp * sizeof *row);
+  for (uint64_t k = 0; k < Kp && storage != HONE_F32; k += 16) {
+    bool fits = storage == HONE_F16 ? hone_quantize_f16(row + k, 16, half, 16)
+                                    : hone_quantize_bf16(row + k, 16, half, 16);
+    if (!fits) return false;
+    for (int i = 0; i < 16; i++) {
+      uint32_t bits = (uint32_t)half[i] << 16;
+      if (storage == HONE_BF16)
+        memcpy(&out[k + (uint64_t)i], &bits, sizeof bits);
+      else
+        out[k + (uint64_t)i] = hone_f32_from_f16(half[i]);
+    }
+  }
+  return true;
+}
 
 // Rows [begin, end) step apart through the format; each decoded row goes to the probe, if there is
 // one.
@@ -72,20 +165,23 @@ static bool quantize_rows(allocator_t *a, const ir_recipe_t *recipe, hone_format
   if (!hone_rows_open(compile->reader, compile->source, recipe, &rows, status)) return false;
   bool ok = hone_encoder_prepare(&rows, format, &a->solver, &encoder, status);
   const hone_quantizer_t *q = &encoder.quantizer;
+  bool is_quantized = hone_format_is_quantized(format.storage);
   size_t scales = ok ? (size_t)q->scale_count * q->planes : 0;
   float *row = aligned_alloc(64, Kp * sizeof(float)), *decoded = malloc(Kp * sizeof(float));
-  uint8_t *codes = malloc(Kp);
+  uint8_t *codes = malloc(Kp);  // floats have none
   uint16_t *stored = malloc((scales + 1) * sizeof *stored);
   if (ok && (!row || !decoded || !codes || !stored))
     ok = hone_fail(status, HONE_EXHAUSTED, "recipe %s: no memory", recipe->name);
   for (int64_t n = 0; n < recipe->N && ok; n += step) {
     memset(row, 0, Kp * sizeof *row);
     ok = hone_rows_read(&rows, n, 1, row, status);
-    if (ok && !hone_quantizer_row(q, (uint64_t)n, row, codes, stored))
+    bool fits = ok && (is_quantized ? hone_quantizer_row(q, (uint64_t)n, row, codes, stored)
+                                    : round_row(format.storage, row, Kp, decoded));
+    if (ok && !fits)
       ok = hone_fail(status, HONE_INVALID, "recipe %s, row %" PRId64 ": too large for %s",
                      recipe->name, n, hone_format_info(format.storage)->name);
     if (!ok) break;
-    hone_quantizer_decode(q, (uint64_t)n, codes, stored, decoded);
+    if (is_quantized) hone_quantizer_decode(q, (uint64_t)n, codes, stored, decoded);
     for (uint64_t k = 0; k < K; k++) {
       double h = (double)encoder.importance[k], miss = (double)row[k] - (double)decoded[k];
       sums->noise += h * miss * miss;
@@ -117,25 +213,13 @@ static bool unit_error(allocator_t *a, const hone_unit_t *unit, hone_format_t fo
   return true;
 }
 
-// Bits as stored, or bytes as packed: in one tensor, which is what becomes of linears that read one
-// input (passes/fuse.c).
-static double unit_cost(const allocator_t *a, const hone_unit_t *unit, hone_format_t format) {
-  uint64_t rows = 0, K = (uint64_t)unit->recipes[0].K;
-  double bits = 0;
-  for (size_t r = 0; r < unit->recipe_count; r++) {
-    rows += (uint64_t)unit->recipes[r].N;
-    bits += (double)hone_format_tensor_bits(format, (uint64_t)unit->recipes[r].N, K);
-  }
-  return a->compile->options.target_bytes ? (double)hone_packed_bytes(format, rows, K) : bits;
-}
-
 static bool measure_errors(allocator_t *a, hone_status_t *status) {
   for (size_t u = 0; u < a->units.count; u++) {
     const hone_unit_t *unit = &a->units.items[u];
     for (size_t f = 0; f < a->format_count; f++) {
-      size_t at = u * a->format_count + f;
-      if (!unit_error(a, unit, a->formats[f], NULL, &a->error[at], status)) return false;
-      a->cost[at] = unit_cost(a, unit, a->formats[f]);
+      size_t at = u * FORMAT_LIMIT + f;
+      if (a->cost[at] > 0 && !unit_error(a, unit, a->formats[f], NULL, &a->error[at], status))
+        return false;
     }
     hone_progress_add(a->progress, 1, unit->name);
   }
@@ -145,11 +229,16 @@ static bool measure_errors(allocator_t *a, hone_status_t *status) {
 // ---- sensitivities
 
 // The candidate nearest in bits to the target: losses are linear only near where they are measured.
+// Floats are hardly an error.
 static hone_format_t probe_format(const allocator_t *a, double bits) {
   hone_format_t best = a->formats[0];
-  for (size_t f = 1; f < a->format_count; f++)
-    if (fabs(hone_format_bits(a->formats[f]) - bits) < fabs(hone_format_bits(best) - bits))
+  for (size_t f = 1; f < a->format_count; f++) {
+    bool is_nearer =
+        fabs(hone_format_bits(a->formats[f]) - bits) < fabs(hone_format_bits(best) - bits);
+    if (!hone_format_is_quantized(best.storage) ||
+        (is_nearer && hone_format_is_quantized(a->formats[f].storage)))
       best = a->formats[f];
+  }
   return best;
 }
 
@@ -175,20 +264,24 @@ static bool measure_sensitivities(allocator_t *a, double bits, hone_status_t *st
 
 static bool choose(allocator_t *a, double *out_kl, hone_status_t *status) {
   hone_arena_t *arena = a->compile->arena;
-  size_t count = a->units.count, formats = a->format_count;
+  size_t count = a->units.count, used = 0;
   hone_mip_item_t *items = HONE_NEW_ARRAY(arena, hone_mip_item_t, count);
-  hone_mip_option_t *options = HONE_NEW_ARRAY(arena, hone_mip_option_t, count * formats);
+  hone_mip_option_t *options = HONE_NEW_ARRAY(arena, hone_mip_option_t, count * FORMAT_LIMIT);
+  size_t *format = HONE_NEW_ARRAY(arena, size_t, count * FORMAT_LIMIT);  // of each option
   double smallest = 0, budget = a->budget - a->fixed;
   for (size_t u = 0; u < count; u++) {
     double least = INFINITY;
-    for (size_t f = 0; f < formats; f++) {
-      size_t at = u * formats + f;
-      options[at].value = a->units.items[u].sensitivity * a->error[at];
-      options[at].cost = &a->cost[at];
+    items[u] = (hone_mip_item_t){&options[used], 0};
+    for (size_t f = 0; f < a->format_count; f++) {
+      size_t at = u * FORMAT_LIMIT + f;
+      if (a->cost[at] == 0) continue;
+      options[used].value = a->units.items[u].sensitivity * a->error[at];
+      options[used].cost = &a->cost[at];
+      format[used++] = f;
+      items[u].count++;
       least = fmin(least, a->cost[at]);
     }
     smallest += least;
-    items[u] = (hone_mip_item_t){&options[u * formats], formats};
   }
   if (smallest > budget) {
     bool by_bytes = a->compile->options.target_bytes > 0;
@@ -201,7 +294,10 @@ static bool choose(allocator_t *a, double *out_kl, hone_status_t *status) {
         by_bytes ? ceil(smallest + a->fixed) : ceil((smallest + a->fixed) / total * 1000) / 1000);
   }
   hone_mip_t problem = {items, count, &budget, 1};
-  return hone_mip_solve(&problem, a->choice, out_kl, status);
+  if (!hone_mip_solve(&problem, a->choice, out_kl, status)) return false;
+  for (size_t u = 0; u < count; u++)
+    a->choice[u] = format[(size_t)(items[u].options - options) + a->choice[u]];
+  return true;
 }
 
 // Puts the chosen format of the units of a block into the probe.
@@ -229,7 +325,7 @@ static void apply(allocator_t *a, double kl) {
   double bits = 0, weights = 0;
   for (size_t u = 0; u < a->units.count; u++) {
     const hone_unit_t *unit = &a->units.items[u];
-    size_t at = u * a->format_count + a->choice[u];
+    size_t at = u * FORMAT_LIMIT + a->choice[u];
     hone_format_t format = a->formats[a->choice[u]];
     out->rows[u] = (hone_allocation_row_t){.name = unit->name,
                                            .format = format,
@@ -239,7 +335,7 @@ static void apply(allocator_t *a, double kl) {
     for (size_t r = 0; r < unit->recipe_count; r++) {
       const ir_recipe_t *recipe = &unit->recipes[r];
       ir_recipe_set_format(&compile->model, recipe->name, format);
-      bits += (double)hone_format_tensor_bits(format, (uint64_t)recipe->N, (uint64_t)recipe->K);
+      bits += recipe_bits(compile->container, recipe, format, unit->is_head);
     }
     weights += (double)unit->weights;
   }
@@ -277,9 +373,8 @@ bool hone_allocate(hone_compile_t *compile, hone_status_t *status) {
                      "--calibrate TEXT");
   if (!read_formats(&a, status) || !hone_units_find(compile, &a.units, status)) return false;
   a.solver = (hone_solver_t){.statistics = &compile->statistics, .method = HONE_SOLVE_SCALES};
-  size_t cells = a.units.count * a.format_count;
-  a.error = HONE_NEW_ARRAY(compile->arena, double, cells);
-  a.cost = HONE_NEW_ARRAY(compile->arena, double, cells);
+  if (!list_costs(&a, status)) return false;
+  a.error = HONE_NEW_ARRAY(compile->arena, double, a.units.count *FORMAT_LIMIT);
   a.choice = HONE_NEW_ARRAY(compile->arena, size_t, a.units.count);
   a.progress =
       hone_progress_create("allocating bits", 3 * a.units.count, false, compile->options.progress);

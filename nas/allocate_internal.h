@@ -13,6 +13,7 @@ typedef struct hone_unit {
   ir_recipe_t recipes[HONE_UNIT_RECIPES];
   size_t recipe_count;
   uint64_t weights;
+  bool is_head;        // of the embedding or the head
   double sensitivity;  // nats per relative squared error
 } hone_unit_t;
 

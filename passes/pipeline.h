@@ -86,6 +86,15 @@ typedef struct hone_allocation {
   uint64_t tokens;         // of that text
 } hone_allocation_t;
 
+// What another container than the artefact can hold, for the choice of formats.
+typedef struct hone_container {
+  const char *name;     // for messages: "GGUF"
+  const char *formats;  // to choose from, unless --formats says otherwise
+  // Bits of an (N, K) matrix in a format, with all that belongs to it; 0: the container cannot hold
+  // it so.
+  double (*bits)(hone_format_t format, int64_t N, int64_t K, bool is_head);
+} hone_container_t;
+
 // Supplied by tools where wanted: chooses formats for a target size (phase 3).
 typedef bool hone_allocate_fn(hone_compile_t *compile, hone_status_t *status);
 
@@ -101,9 +110,10 @@ typedef bool hone_export_fn(hone_compile_t *compile, hone_status_t *status);
 struct hone_compile {
   hone_compile_options_t options;
   hone_import_fn *import;
-  hone_calibrate_fn *calibrate;  // NULL where options.calibrate cannot be set
-  hone_allocate_fn *allocate;    // NULL where a target cannot be set
-  hone_export_fn *write_export;  // NULL: the target makes an artefact
+  hone_calibrate_fn *calibrate;       // NULL where options.calibrate cannot be set
+  hone_allocate_fn *allocate;         // NULL where a target cannot be set
+  hone_export_fn *write_export;       // NULL: the target makes an artefact
+  const hone_container_t *container;  // what write_export writes; NULL: an artefact
   const hone_target_t *target;
   ir_session_t *session;
   hone_arena_t *arena;

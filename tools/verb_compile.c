@@ -56,7 +56,8 @@ static const hone_option_t options[] = {
      .high = 9e15, .help = "the same for N bytes of packed weights"},
     {HONE_OPTION_STRING, "--formats", NULL, "LIST", FIELD(compile.formats),
      .help = "formats to choose from, comma-separated; default: "
-             "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8"},
+             "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8, or what the container of an "
+             "export holds"},
     {HONE_OPTION_INT, "--probe-tokens", NULL, "N", FIELD(compile.probe_tokens), .low = 1,
      .high = 1 << 24, .help = "tokens of TEXT to measure each sensitivity on; default: 2048"},
     {HONE_OPTION_STRING, "--calibrate", NULL, "TEXT", FIELD(compile.calibrate),
@@ -262,6 +263,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   };
   const hone_exporter_t *exporter = hone_exporter_find(fields.compile.emit);
   if (exporter) compile.write_export = exporter->write;
+  if (exporter) compile.container = &exporter->container;
   bool ok = (!fields.compile.work || hone_store_check_folder(fields.compile.work, &status)) &&
             hone_target_find(fields.target, &compile.target, &status) &&
             ir_session_create(tool->diagnostics, &compile.session, &status) &&

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ typedef struct checkpoint {
   hone_export_t export;
   hone_safetensors_writer_t writer;
   entry_t *entries;         // one per tensor
-  hone_format_t quantized;  // zero if there are floats only
+  hone_format_t quantized;  // of the last quantized tensor; zero if there are floats only
   const char *folder;       // being made
   uint8_t *row;             // bytes of a row, or its absmax
 } checkpoint_t;
@@ -39,6 +40,16 @@ static bool is_nested(hone_storage_t storage) { return storage == HONE_NF4DQ; }
 // What bitsandbytes calls the format, NULL where it has none.
 static const char *bnb_name(hone_storage_t storage) {
   return storage == HONE_NF4 || is_nested(storage) ? "nf4" : storage == HONE_FP4 ? "fp4" : NULL;
+}
+
+double hone_export_checkpoint_bits(hone_format_t format, int64_t N, int64_t K, bool is_head) {
+  double weights = (double)N * (double)K, blocks = format.group ? weights / format.group : 0;
+  uint32_t bits = hone_format_info(format.storage)->code_bits;
+  if (!hone_format_is_quantized(format.storage)) return weights * bits;
+  if (is_head || !bnb_name(format.storage) || (K % format.group && N > 1)) return 0;
+  double map = 32.0 * HONE_GRID_LEVELS;
+  if (!is_nested(format.storage)) return weights * bits + 32 * ceil(blocks) + map;
+  return weights * bits + 8 * ceil(blocks) + 32 * ceil(blocks / HONE_SCALE_BLOCK) + map + 32 * 256;
 }
 
 static bool check_tensor(const hone_export_tensor_t *tensor, hone_status_t *status) {
@@ -146,6 +157,11 @@ static bool announce(checkpoint_t *out, size_t index, hone_status_t *status) {
   const hone_export_tensor_t *tensor = entry->tensor = &out->export.tensors[index];
   if (!check_tensor(tensor, status)) return false;
   if (hone_format_is_quantized(tensor->format.storage)) {
+    const char *kind = bnb_name(tensor->format.storage);
+    if (out->quantized.group && strcmp(kind, bnb_name(out->quantized.storage)))
+      return hone_fail(status, HONE_UNSUPPORTED,
+                       "tensor %s is %s, others are %s: a bitsandbytes folder has one of them",
+                       tensor->source, kind, bnb_name(out->quantized.storage));
     announce_quantized(out, entry);
     return true;
   }
@@ -284,7 +300,8 @@ static void write_value(hone_json_t *json, const char *key, const json_t *value)
   }
 }
 
-// What BitsAndBytesConfig of transformers reads. The head is a linear there, so it is named.
+// What BitsAndBytesConfig of transformers reads. Linears that stay floats are named, among them the
+// head: transformers quantizes what it finds no state for.
 static void write_quantization(const checkpoint_t *out, hone_storage_t source, hone_json_t *json) {
   hone_json_object_begin(json, "quantization_config");
   hone_json_string(json, "quant_method", "bitsandbytes");
@@ -296,6 +313,14 @@ static void write_quantization(const checkpoint_t *out, hone_storage_t source, h
   hone_json_string(json, "bnb_4bit_quant_storage", "uint8");
   hone_json_array_begin(json, "llm_int8_skip_modules");
   hone_json_string(json, NULL, "lm_head");
+  for (size_t i = 0; i < out->export.count; i++) {
+    const hone_export_tensor_t *tensor = &out->export.tensors[i];
+    hone_slice_t module = hone_slice(tensor->source);
+    if (tensor->is_vector || tensor->is_head || hone_format_is_quantized(tensor->format.storage))
+      continue;
+    if (hone_text_ends(tensor->source, ".weight")) module.bytes -= strlen(".weight");
+    hone_json_slice(json, NULL, module);
+  }
   hone_json_array_end(json);
   hone_json_object_end(json);
 }
@@ -322,7 +347,7 @@ static void write_config_json(const checkpoint_t *out, const json_t *config, hon
   hone_json_object_begin(&json, NULL);
   json_object_foreach((json_t *)config, key, value) {
     bool is_type = !strcmp(key, "torch_dtype") || !strcmp(key, "dtype");
-    if (!strcmp(key, "quantization_config")) continue;  // null: the frontend refuses others
+    if (!strcmp(key, "quantization_config")) continue;  // what the source was stored as
     if (is_type) {
       hone_json_string(&json, key, torch_name(type));
     } else {

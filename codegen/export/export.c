@@ -7,11 +7,21 @@
 #include "base/map.h"
 #include "codegen/export/export_internal.h"
 
+static const char gguf_formats[] = "ternary,mxfp4,iq4nl,q8:32,f16";
+
 static const hone_exporter_t exporters[] = {
-    {"checkpoint", "Hugging Face folder: floats, or nf4 and fp4 as bitsandbytes has them",
-     hone_export_checkpoint},
-    {"gguf", "GGUF file of llama.cpp; ternary as TQ2_0", hone_export_gguf},
-    {"gguf-tq1", "the same with ternary as TQ1_0: smaller, slower", hone_export_gguf_tq1},
+    {"checkpoint",
+     "Hugging Face folder: floats, or nf4 and fp4 as bitsandbytes has them",
+     hone_export_checkpoint,
+     {"a checkpoint folder", "nf4dq:128,nf4dq,nf4dq:32,bf16", hone_export_checkpoint_bits}},
+    {"gguf",
+     "GGUF file of llama.cpp; ternary as TQ2_0",
+     hone_export_gguf,
+     {"GGUF", gguf_formats, hone_export_gguf_bits}},
+    {"gguf-tq1",
+     "the same with ternary as TQ1_0: smaller, slower",
+     hone_export_gguf_tq1,
+     {"GGUF", gguf_formats, hone_export_gguf_tq1_bits}},
 };
 
 const hone_exporter_t *hone_exporter_find(const char *name) {
@@ -63,7 +73,7 @@ static bool list_tensor(const hone_export_t *export, const hone_map_t *heads,
   tensor->columns = tensor->is_vector ? recipe->N : recipe->K;
   tensor->format = recipe->format;
   const hone_format_t source = {.storage = tensor->storage};
-  bool by_default = tensor->is_head && !compile->options.head;
+  bool by_default = tensor->is_head && !compile->options.head && compile->allocation.count == 0;
   if (tensor->is_vector) tensor->format = source;
   if (by_default && hone_format_is_quantized(recipe->format.storage))
     tensor->format = head ? *head : source;

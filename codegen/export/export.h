@@ -12,6 +12,7 @@ typedef struct hone_exporter {
   const char *name;  // as in --emit NAME
   const char *summary;
   hone_export_fn *write;  // for hone_compile_t.write_export
+  hone_container_t container;
 } hone_exporter_t;
 
 // NULL if --emit `name` is no export.

@@ -30,7 +30,8 @@ typedef struct hone_export {  // one export under way
 } hone_export_t;
 
 // Lists the tensors. Vectors keep the checkpoint's format. Where the weights are quantized and
-// --head is not given, embedding and head get `head`, or the checkpoint's format if that is NULL.
+// neither --head nor a target size is given, embedding and head get `head`, or the checkpoint's
+// format if that is NULL.
 // Errors: a textual model (its folder's config.json describes another one), recipes of several
 // tensors.
 HONE_MUST_CHECK bool hone_export_begin(hone_compile_t *compile, const hone_format_t *head,
@@ -63,6 +64,11 @@ HONE_MUST_CHECK bool hone_export_reals(hone_storage_t storage, const float *valu
                                        void *out);
 HONE_MUST_CHECK bool hone_export_fail_large(const hone_export_tensor_t *tensor,
                                             hone_status_t *status);
+
+// For hone_container_t.bits; without a margin for headers.
+double hone_export_checkpoint_bits(hone_format_t format, int64_t N, int64_t K, bool is_head);
+double hone_export_gguf_bits(hone_format_t format, int64_t N, int64_t K, bool is_head);
+double hone_export_gguf_tq1_bits(hone_format_t format, int64_t N, int64_t K, bool is_head);
 
 hone_export_fn hone_export_checkpoint, hone_export_gguf, hone_export_gguf_tq1;
 

@@ -89,6 +89,22 @@ void hone_gguf_array(hone_gguf_metadata_t *data, const char *key, hone_gguf_type
 
 // ---- which tensor gets which type
 
+static double type_bits(hone_format_t format, int64_t N, int64_t K, bool dense) {
+  const hone_block_type_t *type = hone_block_type_find(format.storage, dense);
+  if (!type || !hone_block_type_fits(type, format) || K % type->elements) return 0;
+  return (double)N * (double)(K / type->elements) * type->bytes * 8;
+}
+
+double hone_export_gguf_bits(hone_format_t format, int64_t N, int64_t K, bool is_head) {
+  (void)is_head;
+  return type_bits(format, N, K, false);
+}
+
+double hone_export_gguf_tq1_bits(hone_format_t format, int64_t N, int64_t K, bool is_head) {
+  (void)is_head;
+  return type_bits(format, N, K, true);
+}
+
 static bool fail_format(const hone_export_tensor_t *tensor, const hone_block_type_t *type,
                         hone_status_t *status) {
   char text[24], known[128];

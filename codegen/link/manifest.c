@@ -29,6 +29,13 @@ static void write_model(hone_json_t *json, const hone_draft_t *draft) {
   hone_json_object_end(json);
 }
 
+static void write_number(hone_json_t *json, const char *name, int64_t value, int64_t unset) {
+  if (value == unset)
+    hone_json_string(json, name, NULL);
+  else
+    hone_json_i64(json, name, value);
+}
+
 // What the user chose; null where a default was taken (its result shows in tensors and model).
 static void write_options(hone_json_t *json, const hone_compile_options_t *options) {
   hone_json_object_begin(json, "options");
@@ -39,10 +46,10 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   hone_json_string(json, "solver", options->solver);
   if (options->calibrate) {
     hone_json_string(json, "calibrate", hone_path_base(options->calibrate));
-    hone_json_i64(json, "calibration_tokens", options->calibration_tokens);
-    hone_json_i64(json, "calibration_context", options->calibration_context);
+    write_number(json, "calibration_tokens", options->calibration_tokens, 0);
+    write_number(json, "calibration_context", options->calibration_context, 0);
     hone_json_string(json, "calibration_inputs", options->calibration_inputs);
-    hone_json_i64(json, "sweeps", options->sweeps);
+    write_number(json, "sweeps", options->sweeps, -1);
   }
   if (options->target_bpw > 0) hone_json_f64(json, "target_bpw", options->target_bpw);
   if (options->target_bytes > 0) hone_json_i64(json, "target_bytes", options->target_bytes);

@@ -28,6 +28,29 @@ same "the same GGUF again" "" "$(cmp story.gguf other.gguf)"
 expect_exit 0 "$hone" compile "$story_model" -o other --emit checkpoint --weights f32 --threads 3
 same "the same checkpoint again" "" "$(diff -r floats other)"
 
+# a target size chooses among what the container holds; what it counts is what the file has
+choose=(--calibrate "$src/tests/golden/stories260k/dorian_gray_excerpt.txt" --calibration-tokens 256
+  --calibration-context 128 --probe-tokens 256 --solver scales)
+expect_exit 0 "$hone" compile "$story_model" -o chosen.gguf --emit gguf --target-bpw 8 "${choose[@]}"
+err_has "bits per weight"
+bits=$(sed -n 's/ bits per weight.*//p' err)
+within "bits per weight of a GGUF" "$bits" 7 8
+floats=$(awk '$1 ~ /ffn.down/ && $2 == "f16" { n++ } END { print n + 0 }' err)
+same "matrices of 172 columns are floats" 5 "$floats"
+within "error of rounding to f16" "$(awk '$1 == "layers.0.ffn.down" { print $4 }' err)" 0 0.000001
+checks=$((checks + 1))
+grep -q "^embed.weight *\(q8\|iq4nl\|mxfp4\)" err || bad "the embedding was not chosen"
+"$hone" compile "$story_model" -o float.gguf --emit gguf --weights f32 -q
+saved=$((8 * ($(stat -c %s float.gguf) - $(stat -c %s chosen.gguf))))
+within "bits in the file" "$(awk -v s=$saved -v b="$bits" 'BEGIN { print (32 - s / 259840) / b }')" 0.97 1.03
+expect_exit 0 "$hone" compile "$story_model" -o chosen --emit checkpoint --target-bpw 15 "${choose[@]}"
+expect_exit 0 "$hone" compile chosen -o chosen-again
+same "floats are named for transformers" 5 "$(grep -c '"model.layers.[0-4].mlp.down_proj"' chosen/config.json)"
+expect_exit 1 "$hone" compile "$story_model" -o x --emit gguf --target-bpw 6 --formats q6,iq4nl "${choose[@]}"
+err_has "--formats: GGUF cannot hold q6<64>"
+expect_exit 1 "$hone" compile "$story_model" -o x --emit gguf --target-bpw 2 "${choose[@]}"
+err_has "the smallest is"
+
 expect_exit 1 "$hone" compile "$story_model" -o x.gguf --emit gguf --weights nf4
 err_has "iq4nl"
 expect_exit 1 "$hone" compile "$story_model" -o x.gguf --emit gguf --weights ternary

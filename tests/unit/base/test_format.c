@@ -1,6 +1,7 @@
 // Formats: text form there and back, groups, honest bits.
 #include "base/format.h"
 
+#include "base/packed.h"
 #include "tests/unit/unit.h"
 
 static void test_text_there_and_back(void **state) {
@@ -100,12 +101,52 @@ static void test_bits(void **state) {
                    100 * (172 * 4 + 3 * 8) + 2 * 32 + 32);
 }
 
+// Every format and group, by a table of its own: what a tensor stores is codes, the scales of every
+// begun group, and what is there once. Where nothing is padded, that is what lies in memory.
+static void test_all_bits_count(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    uint64_t code, scale, once;  // bits: of a weight, of a group, of a tensor
+    bool nested;                 // 32 more for every 256 groups
+  } rows[] = {{"f32", 32, 0, 0, false},   {"f16", 16, 0, 0, false},    {"bf16", 16, 0, 0, false},
+              {"q8", 8, 16, 0, false},    {"nf4", 4, 16, 0, false},    {"q6", 6, 16, 0, false},
+              {"int4", 4, 16, 0, false},  {"fp4", 4, 16, 0, false},    {"mxfp4", 4, 8, 0, false},
+              {"nvfp4", 4, 8, 32, false}, {"nf4x", 4, 16, 128, false}, {"ternary", 2, 16, 0, false},
+              {"b1", 1, 16, 0, false},    {"bcq2", 2, 32, 0, false},   {"bcq3", 3, 48, 0, false},
+              {"iq4nl", 4, 16, 0, false}, {"nf4dq", 4, 8, 32, true},   {"bcq2p", 2, 16, 0, false},
+              {"bcq3p", 3, 24, 0, false}};
+  static const uint64_t shapes[][2] = {{13, 172}, {13, 192}, {1, 1}, {64, 256}};
+  assert_int_equal(sizeof rows / sizeof *rows, hone_format_count());
+  for (size_t i = 0; i < hone_format_count(); i++) {
+    const hone_format_info_t *info = hone_format_at(i);
+    assert_string_equal(rows[i].name, info->name);
+    for (uint32_t group = info->narrowest; group <= info->widest; group = group ? 2 * group : 1) {
+      hone_format_t format = {info->storage, group};
+      for (size_t s = 0; s < 4; s++) {
+        uint64_t N = shapes[s][0], K = shapes[s][1];
+        uint64_t groups = group ? N * ((K + group - 1) / group) : 0;
+        uint64_t want = N * K * rows[i].code + groups * rows[i].scale + rows[i].once;
+        if (rows[i].nested) want += (groups + 255) / 256 * 32;
+        assert_int_equal(hone_format_tensor_bits(format, N, K), want);
+        assert_true(hone_packed_bytes(format, N, K) * 8 >= want);
+      }
+      uint64_t body = hone_packed_parameter_offset(format, 64, 256) * 8;
+      uint64_t groups = group ? 64 * (256 / group) : 0;
+      assert_int_equal(body, 64 * 256 * rows[i].code + groups * rows[i].scale);
+      assert_int_equal(hone_packed_parameter_bytes(format, 64, 256) > 0, rows[i].once > 0);
+      if (!group) break;
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_text_there_and_back),
       cmocka_unit_test(test_groups),
       cmocka_unit_test(test_bad_text),
       cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_all_bits_count),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

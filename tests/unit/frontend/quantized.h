@@ -60,6 +60,7 @@ static inline float value_e4m3(unsigned code) {
 enum { WEIGHT_LIMIT = 64 * 1024 };
 typedef struct sample {  // a tensor in codes, and what it stands for
   size_t N, K;
+  int storage;  // of the floats it was made from; 0: bf16
   uint8_t code[WEIGHT_LIMIT];
   uint8_t packed[WEIGHT_LIMIT];
   float value[WEIGHT_LIMIT];
@@ -205,6 +206,86 @@ static inline void add_bitnet(builder_t *b, sample_t *s, size_t N, size_t K, flo
   snprintf(shape, sizeof shape, "[%zu, %zu]", N / 4, K);
   builder_add(b, "m.weight", "U8", shape, s->packed, N / 4 * K);
   builder_add(b, "m.weight_scale", "F32", "[1]", &stored, 4);
+}
+
+typedef enum int4_kind { CT_INT4, GPTQ, GPTQ_V2, AWQ } int4_kind_t;
+
+typedef struct int4_options {
+  size_t group;
+  bool asymmetric, reordered;
+  int zero;        // not 0: the zero point of row 1, group 0
+  uint16_t scale;  // not 0: the bits of the scale of row 1, group 0
+} int4_options_t;
+
+// Words of eight nibbles: which word and which nibble of it are (n, k) of an (N, K) matrix that is
+// packed along k, along n, or along n in AWQ's order.
+static inline void put_nibble(uint32_t *words, size_t word, unsigned nibble, unsigned code) {
+  words[word] |= (uint32_t)code << 4 * nibble;
+}
+
+static inline unsigned awq_place(size_t column) {
+  static const unsigned order[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+  for (unsigned i = 0; i < 8; i++)
+    if (order[i] == column % 8) return i;
+  return 8;
+}
+
+// Adds the int4 tensor m of (N, K), and fills the sample. Scales are F16: 0x2000 and up, 2^-7 * (1
+// + i / 1024).
+static inline void add_int4(builder_t *b, sample_t *s, size_t N, size_t K, int4_kind_t kind,
+                            const int4_options_t *o) {
+  static uint32_t words[WEIGHT_LIMIT], zeros[WEIGHT_LIMIT];
+  static int32_t order[WEIGHT_LIMIT];
+  static uint16_t scales[WEIGHT_LIMIT];
+  size_t G = o->group, groups = (K + G - 1) / G, packed_K = (K + 7) / 8, packed_N = (N + 7) / 8;
+  bool by_rows = kind == CT_INT4;
+  uint64_t seed = N * 1000 + K;
+  s->N = N;
+  s->K = K;
+  memset(words, 0, sizeof words);
+  memset(zeros, 0, sizeof zeros);
+  for (size_t k = 0; k < K; k++) order[k] = (int32_t)((o->reordered ? K - 1 - k : k) / G);
+  for (size_t n = 0; n < N; n++) {
+    for (size_t g = 0; g < groups; g++) {
+      bool is_first = n == 1 && g == 0;
+      uint16_t bits = (uint16_t)(0x2000 + random_below(&seed, 1024));
+      if (is_first && o->scale) bits = o->scale;
+      scales[by_rows ? n * groups + g : g * N + n] = bits;
+      unsigned zero = o->asymmetric ? 1 + random_below(&seed, 15) : 8;
+      if (is_first && o->zero) zero = (unsigned)o->zero;
+      unsigned stored = kind == GPTQ ? zero - 1 : zero;
+      if (by_rows) put_nibble(zeros, n / 8 * groups + g, n % 8, stored);
+      if (!by_rows)
+        put_nibble(zeros, g * packed_N + n / 8, kind == AWQ ? awq_place(n) : n % 8, stored);
+      float scale = ldexpf(1 + (float)(bits & 1023) / 1024, (bits >> 10) - 15);
+      for (size_t k = 0; k < K; k++) {
+        if (order[k] != (int32_t)g) continue;
+        unsigned code = random_below(&seed, 16);
+        if (by_rows) put_nibble(words, n * packed_K + k / 8, k % 8, code);
+        if (kind == AWQ) put_nibble(words, k * packed_N + n / 8, awq_place(n), code);
+        if (kind == GPTQ || kind == GPTQ_V2) put_nibble(words, k / 8 * N + n, k % 8, code);
+        s->value[n * K + k] = (float)((int)code - (int)zero) * scale;
+      }
+    }
+  }
+  size_t rows = by_rows ? N : kind == AWQ ? K : packed_K;
+  size_t columns = by_rows ? packed_K : kind == AWQ ? packed_N : N;
+  int64_t shape[2] = {(int64_t)N, (int64_t)K};
+  char text[3][48];
+  snprintf(text[0], sizeof text[0], "[%zu,%zu]", rows, columns);
+  snprintf(text[1], sizeof text[1], "[%zu,%zu]", by_rows ? N : groups, by_rows ? groups : N);
+  snprintf(text[2], sizeof text[2], "[%zu,%zu]", by_rows ? packed_N : groups,
+           by_rows ? groups : packed_N);
+  builder_add(b, by_rows ? "m.weight_packed" : "m.qweight", "I32", text[0], words,
+              rows * columns * 4);
+  builder_add(b, by_rows ? "m.weight_scale" : "m.scales", "F16", text[1], scales, N * groups * 2);
+  if (by_rows) builder_add(b, "m.weight_shape", "I64", "[2]", shape, sizeof shape);
+  if (!by_rows || o->asymmetric)
+    builder_add(b, by_rows ? "m.weight_zero_point" : "m.qzeros", "I32", text[2], zeros,
+                packed_N * groups * 4);
+  if (kind == AWQ || (by_rows && !o->reordered)) return;
+  snprintf(text[0], sizeof text[0], "[%zu]", K);
+  builder_add(b, by_rows ? "m.weight_g_idx" : "m.g_idx", "I32", text[0], order, K * 4);
 }
 
 static inline void quantization_config(fixture_t *f, const char *text) {

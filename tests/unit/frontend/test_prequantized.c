@@ -25,7 +25,8 @@ static void check_sample(fixture_t *f, const char *format, float factor) {
   assert_int_equal(tensor.rank, 2);
   assert_true(tensor.shape[0] == sample.N && tensor.shape[1] == sample.K);
   assert_ok(f, hone_checkpoint_shape(checkpoint, "m.weight", &N, &K, &storage, &f->status));
-  assert_true(N == rows && K == (int64_t)sample.K && storage == HONE_BF16);
+  assert_true(N == rows && K == (int64_t)sample.K);
+  assert_int_equal(storage, sample.storage ? sample.storage : HONE_BF16);
   assert_true(hone_checkpoint_native(checkpoint, "m.weight", &native));
   assert_string_equal(hone_format_text(native.format, text), format);
   assert_true(native.factor == factor);
@@ -257,6 +258,70 @@ static void test_quest(void **state) {
   for (size_t i = 0; i < 4 * 128; i++) assert_true(got[i] == 0);
 }
 
+static const char *int4_config(fixture_t *f, int4_kind_t kind, size_t group, size_t K) {
+  static const char *const texts[] = {
+      [CT_INT4] = "\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"",
+      [GPTQ] = "\"quant_method\": \"gptq\", \"bits\": 4",
+      [GPTQ_V2] = "\"quant_method\": \"gptq\", \"bits\": 4, \"checkpoint_format\": \"gptq_v2\"",
+      [AWQ] = "\"quant_method\": \"awq\", \"bits\": 4, \"version\": \"gemm\""};
+  return hone_arena_format(f->arena, "%s, \"group_size\": %d", texts[kind],
+                           group == K ? -1 : (int)group);
+}
+
+static void test_int4(void **state) {
+  fixture_t *f = *state;
+  static const struct {
+    size_t N, K;
+    int4_options_t options;
+    const char *format;
+  } rows[] = {
+      {16, 256, {.group = 128}, "int4<128>"},
+      {24, 192, {.group = 64}, "int4<64>"},
+      {8, 96, {.group = 32}, "int4<32>"},
+      {8, 384, {.group = 384}, "int4<128>"},                // a scale for each row
+      {8, 192, {.group = 96}, "int4<32>"},                  // three groups of ours in one
+      {16, 128, {.group = 64, .asymmetric = true}, "f16"},  // exact, but not int4
+      {16, 128, {.group = 32, .reordered = true}, "f16"},
+      {8, 256, {.group = 128, .asymmetric = true, .reordered = true}, "f16"},
+      {8, 80, {.group = 16}, "f16"},
+  };
+  sample.storage = HONE_F16;
+  for (int4_kind_t kind = CT_INT4; kind <= AWQ; kind++) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+      if (kind == AWQ && rows[i].options.reordered) continue;  // it has no such thing
+      builder_t b = {0};
+      add_plain(&b);
+      add_int4(&b, &sample, rows[i].N, rows[i].K, kind, &rows[i].options);
+      builder_write(&b, f);
+      quantization_config(f, int4_config(f, kind, rows[i].options.group, rows[i].K));
+      check_sample(f, rows[i].format, 0);
+      if (kind == CT_INT4) {  // the tensors say enough
+        fixture_text(f, "config.json", "{}");
+        check_sample(f, rows[i].format, 0);
+      }
+    }
+  }
+  // Widths that fill no word, rows that fill no word of zero points, a last group that is short.
+  static const struct {
+    int4_kind_t kind;
+    size_t N, K;
+    int4_options_t options;
+  } odd[] = {{CT_INT4, 11, 172, {.group = 43, .asymmetric = true}},
+             {CT_INT4, 11, 172, {.group = 4, .reordered = true}},
+             {CT_INT4, 3, 10, {.group = 10, .asymmetric = true}},
+             {GPTQ, 16, 192, {.group = 128, .asymmetric = true}},
+             {AWQ, 8, 172, {.group = 128}}};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    builder_t b = {0};
+    add_plain(&b);
+    add_int4(&b, &sample, odd[i].N, odd[i].K, odd[i].kind, &odd[i].options);
+    builder_write(&b, f);
+    quantization_config(f, int4_config(f, odd[i].kind, odd[i].options.group, odd[i].K));
+    check_sample(f, "f16", 0);
+  }
+  sample.storage = 0;
+}
+
 // ---- refusals
 
 static void refuse(fixture_t *f, builder_t *b, const char *config, hone_code_t code,
@@ -368,6 +433,64 @@ static void test_companions_refused(void **state) {
   refuse(f, &b, NULL, HONE_INVALID, "the checkpoint holds 'm.weight' too");
 }
 
+static void test_int4_refused(void **state) {
+  fixture_t *f = *state;
+  static const int32_t groups[64] = {[5] = 2}, shape[2] = {4, 64}, big[2] = {4, 128},
+                       none[2] = {0, 64};
+  static const char bytes[4096];
+  const char *ct = int4_config(f, CT_INT4, 32, 64), *gptq = int4_config(f, GPTQ, 32, 64);
+  builder_t b = {0};
+#define PACKED(dtype, shape_text, size) \
+  builder_add(&b, "m.weight_packed", dtype, shape_text, bytes, size)
+#define SCALE(shape_text, size) builder_add(&b, "m.weight_scale", "F16", shape_text, bytes, size)
+#define SHAPE(values)           builder_add(&b, "m.weight_shape", "I32", "[2]", values, 8)
+  PACKED("I32", "[4,8]", 128);
+  refuse(f, &b, ct, HONE_INVALID, "companion 'm.weight_shape' is missing");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape);
+  refuse(f, &b, NULL, HONE_INVALID, "companion 'm.weight_scale' is missing");
+  PACKED("U8", "[4,8]", 32), SHAPE(shape);
+  refuse(f, &b, ct, HONE_INVALID, "codes of dtype U8; expected I32");
+  PACKED("I32", "[4,2,4]", 128), SHAPE(shape);
+  refuse(f, &b, ct, HONE_INVALID, "codes of shape [4, 2, 4]");
+  PACKED("I32", "[4,16]", 256), SHAPE(shape), SCALE("[4,2]", 16);  // eight bits
+  refuse(f, &b, ct, HONE_UNSUPPORTED, "shape [4, 16], but with 4 bits [4, 64] of its weight_shape");
+  PACKED("I32", "[4,8]", 128), SHAPE(big), SCALE("[4,2]", 16);
+  refuse(f, &b, ct, HONE_UNSUPPORTED, "shape [4, 8], but with 4 bits");
+  PACKED("I32", "[4,8]", 128), SHAPE(none), SCALE("[4,2]", 16);
+  refuse(f, &b, ct, HONE_INVALID, "companion 'm.weight_shape' says 0");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape), SCALE("[4,3]", 24);
+  refuse(f, &b, ct, HONE_INVALID, "has 3 scales for a row of 64 weights");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape), SCALE("[5,2]", 20);
+  refuse(f, &b, ct, HONE_INVALID, "has shape [5, 2]; expected [4, 2]");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape), SCALE("[8]", 16);
+  refuse(f, &b, ct, HONE_INVALID, "has shape [8]; expected two dimensions");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape), SCALE("[4,2]", 16);
+  builder_add(&b, "m.weight_g_idx", "I32", "[64]", groups, 256);
+  refuse(f, &b, ct, HONE_INVALID, "group 2 of column 5; there are 2");
+  PACKED("I32", "[4,8]", 128), SHAPE(shape), SCALE("[4,2]", 16);
+  builder_add(&b, "m.weight_zero_point", "I32", "[4,2]", bytes, 32);
+  refuse(f, &b, ct, HONE_INVALID, "has shape [4, 2]; expected [1, 2]");
+  builder_add(&b, "m.qweight", "I32", "[8,8]", bytes, 256);
+  refuse(f, &b, NULL, HONE_INVALID, "it looks like GPTQ or AWQ, but no quantization_config");
+  builder_add(&b, "m.qweight", "I32", "[8,8]", bytes, 256);
+  refuse(f, &b, gptq, HONE_INVALID, "companion 'm.scales' is missing");
+  builder_add(&b, "m.qweight", "I32", "[8,8]", bytes, 256);
+  builder_add(&b, "m.scales", "F16", "[2,8]", bytes, 32);
+  refuse(f, &b, gptq, HONE_INVALID, "companion 'm.qzeros' is missing");
+  builder_add(&b, "m.qweight", "I32", "[8,9]", bytes, 288);
+  refuse(f, &b, gptq, HONE_INVALID, "9 rows of weights; their zero points need a multiple of 8");
+  builder_add(&b, "m.qweight", "I32", "[8,8]", bytes, 256);
+  builder_add(&b, "m.scales", "F16", "[1,8]", bytes, 16);
+  refuse(f, &b, gptq, HONE_INVALID, "has shape [1, 8]; expected [2, 8]");
+  builder_add(&b, "m.qweight", "I32", "[8,8]", bytes, 256);
+  builder_add(&b, "m.scales", "F16", "[2,8]", bytes, 32);
+  builder_add(&b, "m.qzeros", "I32", "[2,1]", bytes, 8);
+  builder_add(&b, "m.g_idx", "I32", "[32]", bytes, 128);
+  refuse(f, &b, gptq, HONE_INVALID, "companion 'm.g_idx' has shape [32]; expected 64 elements");
+  builder_add(&b, "m.qzeros", "I32", "[2,1]", bytes, 8);
+  refuse(f, &b, NULL, HONE_INVALID, "'.qzeros' belongs to a quantized tensor");
+}
+
 static void test_configs_refused(void **state) {
   fixture_t *f = *state;
   static const struct {
@@ -375,8 +498,18 @@ static void test_configs_refused(void **state) {
     hone_code_t code;
     const char *part;
   } rows[] = {
-      {"\"quant_method\": \"awq\"", HONE_UNSUPPORTED, "quant_method 'awq'"},
-      {"\"quant_method\": \"awq\"", HONE_UNSUPPORTED, "it reads bitsandbytes nf4 and fp4"},
+      {"\"quant_method\": \"hqq\"", HONE_UNSUPPORTED, "quant_method 'hqq'"},
+      {"\"quant_method\": \"hqq\"", HONE_UNSUPPORTED, "it reads bitsandbytes nf4 and fp4"},
+      {"\"quant_method\": \"gptq\"", HONE_INVALID, "key 'quantization_config.bits' is missing"},
+      {"\"quant_method\": \"gptq\", \"bits\": 8, \"group_size\": 128", HONE_UNSUPPORTED,
+       "bits '8'"},
+      {"\"quant_method\": \"gptq\", \"bits\": 4", HONE_INVALID,
+       "key 'quantization_config.group_size' is missing"},
+      {"\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 128, \"checkpoint_format\": "
+       "\"marlin\"",
+       HONE_UNSUPPORTED, "checkpoint_format 'marlin'"},
+      {"\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 128, \"version\": \"gemv\"",
+       HONE_UNSUPPORTED, "version 'gemv'"},
       {"\"bits\": 4", HONE_UNSUPPORTED, "quant_method 'unknown'"},
       {"\"quant_method\": 4", HONE_INVALID, "key 'quantization_config.quant_method': expected"},
       {"\"quant_method\": \"bitsandbytes\", \"load_in_8bit\": true", HONE_UNSUPPORTED,
@@ -385,12 +518,13 @@ static void test_configs_refused(void **state) {
        "tensor 'm.weight': it is stored as nf4, but"},
       {"\"quant_method\": \"bitsandbytes\", \"bnb_4bit_quant_type\": \"int4\"", HONE_UNSUPPORTED,
        "bnb_4bit_quant_type 'int4'"},
-      {"\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"", HONE_UNSUPPORTED,
-       "'pack-quantized'"},
+      {"\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\"", HONE_UNSUPPORTED,
+       "'int-quantized'"},
       {"\"quant_method\": \"modelopt\", \"quant_algo\": \"FP8\"", HONE_UNSUPPORTED, "'FP8'"},
       {"\"quant_method\": \"bitnet\", \"linear_class\": \"other\"", HONE_UNSUPPORTED, "'other'"},
       {"\"quant_method\": \"bitnet\", \"use_rms_norm\": true", HONE_UNSUPPORTED, "use_rms_norm"},
-      {"\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\", \"quantization_mode\": "
+      {"\"quant_method\": \"bitnet\", \"linear_class\": \"autobitlinear\", "
+       "\"quantization_mode\": "
        "\"other\"",
        HONE_UNSUPPORTED, "quantization_mode 'other'"},
       {"\"quant_method\": \"quest\", \"a_bits\": 1", HONE_INVALID,
@@ -467,6 +601,16 @@ static void test_bad_scales(void **state) {
   check_bad_row(f, &b, 1, "companion 'm.weight_scale': NaN scale at row 1, column 32");
   add_e2m1(&b, &sample, 4, 64, BLOCKS, 0, 0xFE);
   check_bad_row(f, &b, 1, "companion 'm_scales': a scale that makes weights infinite at row 1");
+  int4_options_t int4 = {.group = 32, .scale = 0x7E00};
+  add_int4(&b, &sample, 8, 64, CT_INT4, &int4);
+  check_bad_row(f, &b, 1, "companion 'm.weight_scale': NaN or infinite scale at row 1, column 0");
+  quantization_config(f, int4_config(f, GPTQ, 32, 64));
+  int4.scale = 0x7C00;
+  add_int4(&b, &sample, 8, 64, GPTQ, &int4);
+  check_bad_row(f, &b, 1, "companion 'm.scales': NaN or infinite scale at row 1, column 0");
+  int4 = (int4_options_t){.group = 32, .zero = 16};
+  add_int4(&b, &sample, 8, 64, GPTQ, &int4);
+  check_bad_row(f, &b, 1, "companion 'm.qzeros': a zero point of 16");
   quantization_config(f, "\"quant_method\": \"bitnet\"");
   add_bitnet(&b, &sample, 4, 64, 1, 1);
   ((uint8_t *)b.data.data)[5] |= 3 << 4;
@@ -501,6 +645,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_quest, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_quest_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_bad_floats, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_int4, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_int4_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_bitsandbytes_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_companions_refused, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_configs_refused, fixture_setup, fixture_teardown),

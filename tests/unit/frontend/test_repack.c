@@ -174,11 +174,31 @@ static void test_ternary(void **state) {
   check_repacked(f, 0x1p-11f);
 }
 
+static void test_int4(void **state) {
+  fixture_t *f = *state;
+  static const char *const configs[] = {
+      [CT_INT4] = "\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"",
+      [GPTQ] = "\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 64",
+      [GPTQ_V2] =
+          "\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 64, "
+          "\"checkpoint_format\": \"gptq_v2\"",
+      [AWQ] = "\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64"};
+  const int4_options_t options = {.group = 64};
+  for (int4_kind_t kind = CT_INT4; kind <= AWQ; kind++) {
+    builder_t b = {0};
+    quantization_config(f, configs[kind]);
+    add_int4(&b, &sample, 48, 192, kind, &options);
+    builder_write(&b, f);
+    check_repacked(f, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_bitsandbytes, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_made_by_bitsandbytes, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_e2m1, fixture_setup, fixture_teardown),
+      cmocka_unit_test_setup_teardown(test_int4, fixture_setup, fixture_teardown),
       cmocka_unit_test_setup_teardown(test_ternary, fixture_setup, fixture_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
