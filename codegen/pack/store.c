@@ -28,7 +28,8 @@ typedef struct header {
   char key[KEY_BYTES + 7];
   uint64_t second_bytes, row_count, row_bytes;
   hone_quant_error_t error;
-  float factor, offset;
+  float factor, unused;
+  hone_packed_second_t places;  // of the second level
   int8_t levels[HONE_GRID_LEVELS];
 } header_t;
 static const char magic[8] = "honework";
@@ -265,7 +266,7 @@ bool hone_stored_open(hone_store_t *store, const ir_recipe_t *recipe, hone_quant
   quantizer->factor = header.factor;
   if (stored->second_bytes)
     hone_quantizer_set_second(quantizer, (const float *)(stored->mapping.data + sizeof header),
-                              header.offset);
+                              &header.places);
   if (hone_format_info(quantizer->format.storage)->grid == HONE_GRID_LEARNED)
     hone_quantizer_set_levels(quantizer, header.levels);
   return true;
@@ -305,7 +306,7 @@ static bool write_header(hone_stored_t *stored, const hone_quantizer_t *quantize
                      .row_bytes = stored->row_bytes,
                      .error = *error,
                      .factor = quantizer->factor,
-                     .offset = quantizer->offset};
+                     .places = quantizer->places};
   memcpy(header.magic, magic, sizeof magic);
   memcpy(header.key, stored->key, KEY_BYTES);
   memcpy(header.levels, quantizer->learned, sizeof header.levels);
