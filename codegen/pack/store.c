@@ -19,7 +19,7 @@
 #include "base/map.h"
 #include "codegen/pack/layout.h"
 
-enum { FORMAT_VERSION = 3, KEY_BYTES = 33, READ_VALUES = 256 * 1024, NAME_BYTES = 100 };
+enum { FORMAT_VERSION = 2, KEY_BYTES = 33, READ_VALUES = 256 * 1024, NAME_BYTES = 100 };
 
 typedef struct header {
   uint64_t hash;  // XXH3 of everything behind it
@@ -28,12 +28,10 @@ typedef struct header {
   char key[KEY_BYTES + 7];
   uint64_t second_bytes, row_count, row_bytes;
   hone_quant_error_t error;
-  hone_packed_second_t places;
-  float factor;
+  float factor, unused;
+  hone_packed_second_t places;  // of the second level
   int8_t levels[HONE_GRID_LEVELS];
-  uint32_t unused;
 } header_t;
-_Static_assert(sizeof(header_t) % sizeof(float) == 0, "f32 follow it");
 static const char magic[8] = "honework";
 
 struct hone_stored {
