@@ -198,6 +198,7 @@ static bool quantize_rows(allocator_t *a, const ir_recipe_t *recipe, hone_format
   free(stored);
   hone_encoder_deinit(&encoder);
   hone_rows_close(&rows);
+  hone_rows_close(&rows);
   return ok;
 }
 

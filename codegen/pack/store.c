@@ -155,8 +155,10 @@ static bool begin_key(hone_store_t *store, const hone_compile_t *compile, const 
   hone_buffer_format(&facts, "tokens %lld context %lld inputs %s\n",
                      (long long)o->calibration_tokens, (long long)o->calibration_context,
                      o->calibration_inputs ? o->calibration_inputs : "");
-  hone_buffer_format(&facts, "solver %s sweeps %lld\n", o->solver ? o->solver : "",
-                     (long long)o->sweeps);
+  hone_buffer_format(&facts, "solver %s sweeps %lld fold %d\n", o->solver ? o->solver : "",
+                     (long long)o->sweeps, o->fold_norms);
+  // A target holds some of the text out; what it chose is in the formats.
+  hone_buffer_format(&facts, "target %d\n", o->target_bpw > 0 || o->target_bytes > 0);
   hone_buffer_add(&facts, compile->manifest_sources.data, compile->manifest_sources.bytes);
   hone_buffer_add(&facts, compile->tokenizer.data, compile->tokenizer.bytes);
   chain(store->key, &facts);

@@ -49,6 +49,9 @@ mark
 expect_exit 0 "$hone" compile "$story_model" -o again "${program[@]}" --work keep
 equal whole again
 same "tensors made in a whole folder" 0 "$(made keep)"
+mark
+expect_exit 0 "$hone" compile "$story_model" -o folded "${program[@]}" --work keep --fold-norms
+same "tensors made again with folded norms" "$total" "$(made keep)"
 
 # ---- killed at any moment: after the first tensor, and wherever it is by then
 "$hone" compile "$story_model" -o killed.gguf "${export[@]}" --work killed >/dev/null 2>&1 &
@@ -93,6 +96,13 @@ mark
 expect_exit 0 "$hone" compile model "${export[@]}" -o changed.gguf --work killed --calibration-memory 1 --threads 3
 equal other.gguf changed.gguf
 same "tensors made again for other threads" 0 "$(made killed)"
+
+# a target holds some of the text out: also where it chooses the formats that were given before
+expect_exit 0 "$hone" compile "$story_model" -o one.gguf "${fast[@]}" --emit gguf --weights int4:32 --head int4:32 --work one
+mark
+expect_exit 0 "$hone" compile "$story_model" -o two.gguf "${fast[@]}" --emit gguf --target-bpw 8 --formats int4:32 \
+  --probe-tokens 64 --work one
+same "tensors made again for windows held out" "$(kept one)" "$(made one)"
 
 # ---- what goes wrong
 expect_exit 2 "$hone" compile "$story_model" -o x --work killed
