@@ -106,7 +106,7 @@ static bool add_format(allocator_t *a, hone_format_t format, size_t *out_index,
 }
 
 // Which candidates each unit has, and their costs. A unit that the container can hold in none of
-// them keeps the checkpoint's numbers.
+// them becomes floats.
 static bool list_costs(allocator_t *a, hone_status_t *status) {
   const hone_compile_t *compile = a->compile;
   size_t given = a->format_count;
@@ -119,11 +119,12 @@ static bool list_costs(allocator_t *a, hone_status_t *status) {
     if (largest > 0) continue;
     int64_t N, K;
     size_t plain;
-    hone_format_t format = {0};
-    if (!compile->reader->shape(compile->source, unit->recipes[0].sources[0], &N, &K,
-                                &format.storage, status) ||
-        !add_format(a, format, &plain, status))
+    hone_format_t format = {.storage = compile->container->plain};
+    if (format.storage == HONE_STORAGE_COUNT &&
+        !compile->reader->shape(compile->source, unit->recipes[0].sources[0], &N, &K,
+                                &format.storage, status))
       return false;
+    if (!add_format(a, format, &plain, status)) return false;
     cost[plain] = unit_cost(a, unit, format);
   }
   return true;

@@ -90,6 +90,9 @@ typedef struct hone_allocation {
 typedef struct hone_container {
   const char *name;     // for messages: "GGUF"
   const char *formats;  // to choose from, unless --formats says otherwise
+  // Of matrices that it can hold in none of the formats to choose from; HONE_STORAGE_COUNT: as in
+  // the checkpoint.
+  hone_storage_t plain;
   // Bits of an (N, K) matrix in a format, with all that belongs to it; 0: the container cannot hold
   // it so.
   double (*bits)(hone_format_t format, int64_t N, int64_t K, bool is_head);

@@ -13,15 +13,16 @@ static const hone_exporter_t exporters[] = {
     {"checkpoint",
      "Hugging Face folder: floats, or nf4 and fp4 as bitsandbytes has them",
      hone_export_checkpoint,
-     {"a checkpoint folder", "nf4dq:128,nf4dq,nf4dq:32,bf16", hone_export_checkpoint_bits}},
+     {"a checkpoint folder", "nf4dq:128,nf4dq,nf4dq:32,bf16", HONE_STORAGE_COUNT,
+      hone_export_checkpoint_bits}},
     {"gguf",
      "GGUF file of llama.cpp; ternary as TQ2_0",
      hone_export_gguf,
-     {"GGUF", gguf_formats, hone_export_gguf_bits}},
+     {"GGUF", gguf_formats, HONE_F16, hone_export_gguf_bits}},
     {"gguf-tq1",
      "the same with ternary as TQ1_0: smaller, slower",
      hone_export_gguf_tq1,
-     {"GGUF", gguf_formats, hone_export_gguf_tq1_bits}},
+     {"GGUF", gguf_formats, HONE_F16, hone_export_gguf_tq1_bits}},
 };
 
 const hone_exporter_t *hone_exporter_find(const char *name) {

@@ -46,6 +46,9 @@ within "bits in the file" "$(awk -v s=$saved -v b="$bits" 'BEGIN { print (32 - s
 expect_exit 0 "$hone" compile "$story_model" -o chosen --emit checkpoint --target-bpw 15 "${choose[@]}"
 expect_exit 0 "$hone" compile chosen -o chosen-again
 same "floats are named for transformers" 5 "$(grep -c '"model.layers.[0-4].mlp.down_proj"' chosen/config.json)"
+expect_exit 0 "$hone" compile "$story_model" -o given.gguf --emit gguf --target-bpw 8 --formats int4:32,q8:32 "${choose[@]}"
+same "what no format holds becomes f16" "f16 int4<32> q8<32>" \
+  "$(awk '$1 == "weights" { inside = 1; next } /bits per weight/ { exit } inside { print $2 }' err | sort -u | xargs)"
 expect_exit 1 "$hone" compile "$story_model" -o x --emit gguf --target-bpw 6 --formats q6,iq4nl "${choose[@]}"
 err_has "--formats: GGUF cannot hold q6<64>"
 expect_exit 1 "$hone" compile "$story_model" -o x --emit gguf --target-bpw 2 "${choose[@]}"
