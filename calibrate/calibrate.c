@@ -2,6 +2,7 @@
 // and the answers to the passes and quantizers (hone_statistics_t).
 #include "calibrate/calibrate.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ typedef struct tap {
   uint32_t count[2];
   bool is_added;  // its output is added to the stream that enters the block
   bool is_done;
-  bool is_known[IR_SOURCE_LIMIT];  // sources whose tensors need no statistics (skip)
+  bool is_known[IR_SOURCE_LIMIT];   // sources whose tensors need no statistics (skip)
+  bool has_asked[IR_SOURCE_LIMIT];  // sources whose tensors got the second moments of this walk
 } tap_t;
 
 // Which of the two models walks: the original, or the one whose earlier blocks are quantized.
@@ -40,14 +42,18 @@ typedef struct calibrator {
   int32_t *ids;           // (windows, context)
   float *stream[2];       // per walker (windows * context, width): what enters the next block
   float *scratch;         // (context, width)
-  float *gap;             // (context, width) original's stream less the quantized one's
+  float *gap;             // (context, width) original's stream less the quantized one's, behind
+                          // the block
   uint32_t windows, context, block_count;
   uint32_t next_block;  // all blocks before it are done
   bool keep_all;        // second moments of all blocks, not of the latest one only
   bool follows;         // calibrates on inputs of the quantized model, too
   bool progress;
+  int threads;
+  atomic_bool has_replaced;  // weights: until then both models are the same
   // of the walk under way
   walker_t walker;
+  uint32_t target;  // the block whose second moments are wanted
   bool is_tapping, want_second;
   hone_status_t *status;
   bool failed;
@@ -65,10 +71,20 @@ static bool is_known(const tap_t *tap, const char *source) {
   return false;
 }
 
+// Whether both models walk through the block: only where their difference is listened to.
+static bool walks_both(const calibrator_t *c, uint32_t block) {
+  return c->follows && c->want_second && c->has_replaced && block == c->target;
+}
+
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
-  bool both = c->follows && c->want_second;
-  uint32_t N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0;
-  if (!hone_moments_init(&tap->moments, K, N, c->want_second, both, c->status)) return false;
+  bool both = walks_both(c, tap->block);
+  hone_moments_options_t options = {
+      .K = K,
+      .N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0,
+      .second = c->want_second && (tap->block == c->target || (c->keep_all && !c->follows)),
+      .cross = both && !tap->is_added,
+      .threads = c->threads};
+  if (!hone_moments_init(&tap->moments, &options, c->status)) return false;
   for (int w = 0; w < 2; w++) {
     if (w == QUANTIZED && !both) continue;
     tap->rows[w] = malloc((size_t)c->context * K * sizeof(float));
@@ -110,15 +126,18 @@ static bool walk_window(calibrator_t *c, const hone_walk_block_t *block, uint32_
 }
 
 // Adds the window's rows to the moments of the block's taps.
-static void add_window(calibrator_t *c, uint32_t block) {
+static bool add_window(calibrator_t *c, uint32_t block, hone_status_t *status) {
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
     if (tap->block != block || tap->is_done || tap->count[ORIGINAL] == 0) continue;
     bool both = tap->rows[QUANTIZED] != NULL;
-    hone_moments_add(&tap->moments, tap->rows[both ? QUANTIZED : ORIGINAL], tap->rows[ORIGINAL],
-                     c->gap, tap->count[ORIGINAL]);
+    if (!hone_moments_add(&tap->moments, tap->rows[both ? QUANTIZED : ORIGINAL],
+                          tap->rows[ORIGINAL], c->gap, tap->count[ORIGINAL]))
+      return hone_fail(status, HONE_EXHAUSTED, "no memory for products of %u inputs",
+                       tap->moments.K);
     tap->count[ORIGINAL] = tap->count[QUANTIZED] = 0;
   }
+  return true;
 }
 
 static void finish_block(calibrator_t *c, uint32_t index) {
@@ -152,7 +171,8 @@ static bool follow(calibrator_t *c, hone_status_t *status) {
   c->walker = QUANTIZED;
   for (uint32_t window = 0; window < c->windows; window++) {
     float *stream = stream_of(c, QUANTIZED, window);
-    if (block.is_first)  // embeddings are hardly touched by quantization: both begin equal
+    // Embeddings are hardly touched by quantization: both begin equal.
+    if (block.is_first || !c->has_replaced)
       memcpy(stream, stream_of(c, ORIGINAL, window), bytes);
     else if (!walk_window(c, &block, window, stream, stream, status))
       return false;
@@ -170,14 +190,29 @@ static bool wants(const calibrator_t *c, uint32_t begin, uint32_t end) {
   return false;
 }
 
+// One window through the block under way, in both models if they differ, and into its taps.
+static bool pass_window(calibrator_t *c, const hone_walk_block_t *block, uint32_t window, bool both,
+                        hone_status_t *status) {
+  size_t count = (size_t)c->context * hone_walk_width(c->reference.session);
+  float *stream = stream_of(c, ORIGINAL, window);
+  bool ok = true;
+  if (both && !block->is_first) {
+    c->walker = QUANTIZED;
+    ok = walk_window(c, block, window, stream_of(c, QUANTIZED, window), c->scratch, status);
+  }
+  c->walker = ORIGINAL;
+  ok = ok && walk_window(c, block, window, stream, stream, status);
+  for (size_t i = 0; i < count && both; i++) c->gap[i] = stream[i] - c->scratch[i];
+  return ok && add_window(c, c->next_block, status);
+}
+
 static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
-  bool both = c->follows && c->want_second;
   c->status = status;
   c->failed = false;
-  if (both && !follow(c, status)) return false;
-  both = both &&
-         wants(c, c->next_block, c->next_block + 1);  // nobody listens: the original goes alone
+  if (c->follows && c->want_second && !follow(c, status)) return false;
+  // Where nobody listens the original goes alone.
+  bool both = walks_both(c, c->next_block) && wants(c, c->next_block, c->next_block + 1);
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
@@ -185,17 +220,7 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   bool ok = true;
   c->is_tapping = true;
   for (uint32_t window = 0; window < c->windows && ok; window++) {
-    float *stream = stream_of(c, ORIGINAL, window);
-    if (both && !block.is_first) {
-      const float *other = stream_of(c, QUANTIZED, window);
-      for (size_t i = 0; i < c->context * (size_t)hone_walk_width(c->reference.session); i++)
-        c->gap[i] = stream[i] - other[i];
-      c->walker = QUANTIZED;
-      ok = walk_window(c, &block, window, other, c->scratch, status);
-    }
-    c->walker = ORIGINAL;
-    ok = ok && walk_window(c, &block, window, stream, stream, status);
-    if (ok) add_window(c, c->next_block);
+    ok = pass_window(c, &block, window, both, status);
     hone_progress_add(progress, 1, name);
   }
   hone_progress_destroy(progress);
@@ -207,10 +232,13 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
 
 static void start_over(calibrator_t *c) {
   c->next_block = 0;
+  c->has_replaced = false;
+  if (c->reference.session) hone_walk_release(c->reference.session);
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
     hone_moments_deinit(&tap->moments);
     tap->is_done = false;
+    memset(tap->has_asked, 0, sizeof tap->has_asked);
   }
 }
 
@@ -222,6 +250,7 @@ static bool require(calibrator_t *c, const char *source, bool second, tap_t **ou
   if (!tap) return true;
   if (tap->is_done && second && !tap->moments.second) start_over(c);  // passed already
   c->want_second = second || (c->keep_all && !c->follows);
+  c->target = tap->block;
   while (!tap->is_done && c->next_block < c->block_count)
     if (!walk_block(c, status)) return false;
   if (tap->is_done) return true;
@@ -234,6 +263,7 @@ static bool reach(calibrator_t *c, const tap_t *tap, hone_status_t *status) {
   if (!c->follows || !wants(c, tap->block + 1, c->block_count)) return true;
   if (c->next_block > tap->block + 1) start_over(c);
   c->want_second = true;
+  c->target = c->block_count;  // nobody listens on the way
   while (c->next_block <= tap->block)
     if (!walk_block(c, status)) return false;
   return true;
@@ -266,22 +296,13 @@ static bool copy_matrix(const float *from, uint64_t N, uint64_t K, const char *s
   return true;
 }
 
-static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
-                        hone_status_t *status) {
-  tap_t *tap;
-  *out = (hone_moment_set_t){0};
-  tap = hone_map_get(((calibrator_t *)self)->by_source, source);
-  if (tap && is_known(tap, source)) return reach(self, tap, status);
-  if (!require(self, source, true, &tap, status)) return false;
-  if (!tap) return true;
-  if (tap->moments.K != K)
-    return hone_fail(status, HONE_INTERNAL, "%s has %llu inputs, calibration saw %u", source,
-                     (unsigned long long)K, tap->moments.K);
-  const hone_moments_t *m = &tap->moments;
-  bool ok = copy_matrix(m->second, K, K, source, &out->second, status) &&
-            copy_matrix(m->cross, K, K, source, &out->cross, status) &&
-            copy_matrix(m->residual, m->N, K, source, &out->residual, status);
-  if (ok) return true;
+static bool copy_moments(const hone_moments_t *m, const char *source, hone_moment_set_t *out,
+                         hone_status_t *status) {
+  uint64_t K = m->K;
+  if (copy_matrix(m->second, K, K, source, &out->second, status) &&
+      copy_matrix(m->cross, K, K, source, &out->cross, status) &&
+      copy_matrix(m->residual, m->N, K, source, &out->residual, status))
+    return true;
   free(out->second);
   free(out->cross);
   free(out->residual);
@@ -289,10 +310,48 @@ static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_
   return false;
 }
 
+// Notes that the recipe has the moments; true if no other tensor of the tap is still to come.
+static bool is_last_to_ask(tap_t *tap, const ir_recipe_t *recipe) {
+  bool is_last = true;
+  for (size_t s = 0; s < tap->recipe.source_count; s++) {
+    for (size_t i = 0; i < recipe->source_count; i++)
+      if (!strcmp(tap->recipe.sources[s], recipe->sources[i])) tap->has_asked[s] = true;
+    is_last &= tap->has_asked[s] || tap->is_known[s];
+  }
+  return is_last;
+}
+
+static bool get_moments(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
+                        hone_status_t *status) {
+  calibrator_t *c = self;
+  const char *source = recipe->sources[0];
+  tap_t *tap = hone_map_get(c->by_source, source);
+  *out = (hone_moment_set_t){0};
+  if (tap && is_known(tap, source)) return reach(self, tap, status);
+  if (!require(self, source, true, &tap, status)) return false;
+  if (!tap) return true;
+  hone_moments_t *m = &tap->moments;
+  if ((int64_t)m->K != recipe->K)
+    return hone_fail(status, HONE_INTERNAL, "%s has %lld inputs, calibration saw %u", source,
+                     (long long)recipe->K, m->K);
+  // They are large: who asks last takes them. In memory for the whole model they stay.
+  if (!is_last_to_ask(tap, recipe) || (c->keep_all && !c->follows))
+    return copy_moments(m, source, out, status);
+  *out = (hone_moment_set_t){.second = m->second, .cross = m->cross, .residual = m->residual};
+  m->second = m->cross = m->residual = NULL;
+  return true;
+}
+
+static uint32_t get_place(void *self, const char *source) {
+  const tap_t *tap = hone_map_get(((calibrator_t *)self)->by_source, source);
+  return tap ? tap->block : 0;
+}
+
 static void replace_row(void *self, const char *source, int64_t row, const float *values) {
   calibrator_t *c = self;
   tap_t *tap = hone_map_get(c->by_source, source);
-  if (!c->follows || !tap) return;
+  if (!c->follows || !tap || tap->block + 1 == c->block_count) return;  // nothing follows the last
+  c->has_replaced = true;
   for (size_t s = 0; s < tap->recipe.source_count; s++)
     if (!strcmp(tap->recipe.sources[s], source))
       (void)hone_reference_write(&c->reference, &tap->recipe, s, row, values);
@@ -441,11 +500,13 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->by_tensor = hone_map_create(c->arena);
   c->by_source = hone_map_create(c->arena);
   c->progress = compile->options.progress;
+  c->threads = (int)compile->options.threads;
   const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
   c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
   compile->statistics = (hone_statistics_t){.self = c,
                                             .mean_squares = get_mean_squares,
                                             .moments = get_moments,
+                                            .place = get_place,
                                             .skip = skip_tensor,
                                             .replace = replace_row,
                                             .close = close_calibrator};

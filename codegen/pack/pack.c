@@ -1,27 +1,27 @@
-// Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read,
-// quantize and write them independently, then take turns in the same order to feed the tensor's
-// hash. As the thread with the lowest unfinished chunk never waits, this cannot lock up, and memory
-// is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales plane (at
-// most 1/16 of the codes) is gathered in memory and written at the end.
+// Packing weights. Chunks (whole tiles of one tensor) are handed out tensor by tensor; threads
+// read, quantize and write them independently, then take turns in the same order to feed the
+// tensor's hash. As the thread with the lowest unfinished chunk never waits, this cannot lock up,
+// and memory is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales
+// plane (at most 1/16 of the codes) is gathered in memory and written at the end.
 #include "codegen/pack/pack.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "base/parallel.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "codegen/pack/layout.h"
 
-enum { THREAD_LIMIT = 64, CHUNK_VALUES = 512 * 1024 };
+enum { CHUNK_VALUES = 512 * 1024, SOLVER_VALUES = 4096 * 1024, SOLVER_ROWS = 256 };
 
 typedef struct chunk {
   uint64_t turn;
-  size_t item;
+  size_t place, item;        // in the order of packing, in the file
   int64_t tile, tile_count;  // vectors are one chunk of one "tile"
   bool is_last;              // of its item
 } chunk_t;
@@ -37,6 +37,7 @@ typedef struct tensor {
 typedef struct packer {
   const hone_pack_job_t *job;
   tensor_t *tensors;  // one per item
+  size_t *order;      // of packing: calibration wants the model's order, a tied head last
   hone_progress_t *progress;
   pthread_mutex_t lock;
   pthread_cond_t turned;
@@ -92,6 +93,13 @@ static int64_t tiles_of(const ir_recipe_t *recipe) {
 static int64_t tiles_per_chunk(const hone_pack_job_t *job, const ir_recipe_t *recipe) {
   int64_t values = job->chunk_values > 0 ? job->chunk_values : CHUNK_VALUES;
   int64_t tiles = values / (recipe->K * HONE_TILE_ROWS);
+  // Solvers go through K x K matrices once for every chunk: many rows, but chunks for many threads.
+  if (job->solver.statistics && job->chunk_values <= 0) {
+    int64_t rows = recipe->N / 8, most = SOLVER_VALUES / recipe->K;
+    if (rows > SOLVER_ROWS) rows = SOLVER_ROWS;
+    if (rows > most) rows = most;
+    if (rows / HONE_TILE_ROWS > tiles) tiles = rows / HONE_TILE_ROWS;
+  }
   return tiles < 1 ? 1 : tiles;
 }
 
@@ -300,19 +308,20 @@ static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *
   return !chunk->is_last || finish_tensor(packer, chunk->item, status);
 }
 
-// The next chunk in file order; false when there is none or something failed.
+// The next chunk in the order of packing; false when there is none or something failed.
 static bool take_chunk(packer_t *packer, chunk_t *out_chunk) {
   const hone_pack_job_t *job = packer->job;
   pthread_mutex_lock(&packer->lock);
-  bool found = !packer->failed && packer->next.item < job->count;
+  bool found = !packer->failed && packer->next.place < job->count;
   if (found) {
     chunk_t chunk = packer->next;
+    chunk.item = packer->order[chunk.place];
     const ir_recipe_t *recipe = &job->items[chunk.item].recipe;
     int64_t left = tiles_of(recipe) - chunk.tile, most = tiles_per_chunk(job, recipe);
     chunk.tile_count = left < most ? left : most;
     chunk.is_last = chunk.tile_count == left;
     packer->next.turn++;
-    packer->next.item += chunk.is_last ? 1 : 0;
+    packer->next.place += chunk.is_last ? 1 : 0;
     packer->next.tile = chunk.is_last ? 0 : chunk.tile + chunk.tile_count;
     *out_chunk = chunk;
   }
@@ -320,9 +329,10 @@ static bool take_chunk(packer_t *packer, chunk_t *out_chunk) {
   return found;
 }
 
-static void *work(void *data) {
-  worker_t *worker = data;
-  packer_t *packer = worker->packer;
+static void work(void *user, int index) {
+  (void)index;
+  packer_t *packer = user;
+  worker_t own = {.packer = packer}, *worker = &own;
   chunk_t chunk;
   while (take_chunk(packer, &chunk)) {
     hone_status_t status = {0};
@@ -344,26 +354,22 @@ static void *work(void *data) {
   buffer_t *buffers[] = {&worker->values, &worker->padded, &worker->codes,
                          &worker->scales, &worker->packed, &worker->packed_scales};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
-  return NULL;
 }
 
-static size_t thread_count(int64_t wanted) {
-  cpu_set_t set;
-  if (wanted <= 0) wanted = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return wanted > THREAD_LIMIT ? THREAD_LIMIT : (size_t)wanted;
-}
-
-static void run_workers(packer_t *packer) {
-  worker_t workers[THREAD_LIMIT] = {0};
-  pthread_t threads[THREAD_LIMIT];
-  size_t count = thread_count(packer->job->threads), started = 0;
-  for (size_t i = 0; i < count; i++) workers[i].packer = packer;
-  // Fewer threads than asked for is not an error: the chunks are there for whoever comes.
-  while (started + 1 < count &&
-         pthread_create(&threads[started], NULL, work, &workers[started + 1]) == 0)
-    started++;
-  work(&workers[0]);
-  for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+// Items by when their statistics are best asked for, else as they are in the file.
+static size_t *make_order(const hone_pack_job_t *job) {
+  const hone_statistics_t *statistics = job->solver.statistics;
+  size_t *order = malloc((job->count + 1) * sizeof *order);
+  uint32_t *places = malloc((job->count + 1) * sizeof *places);
+  for (size_t i = 0; order && places && i < job->count; i++) {
+    bool is_asked = statistics && hone_format_is_quantized(job->items[i].format.storage);
+    size_t at = i;
+    places[i] = is_asked ? statistics->place(statistics->self, job->items[i].recipe.sources[0]) : 0;
+    for (; at > 0 && places[order[at - 1]] > places[i]; at--) order[at] = order[at - 1];
+    order[at] = i;
+  }
+  free(places);
+  return order;
 }
 
 bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
@@ -372,15 +378,21 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   packer_t packer = {.job = job, .status = &first, .hashes = out_hashes, .errors = out_errors};
   uint64_t total = 0;
   packer.tensors = calloc(job->count ? job->count : 1, sizeof *packer.tensors);
-  if (!packer.tensors)
+  packer.order = make_order(job);
+  if (!packer.tensors || !packer.order) {
+    free(packer.tensors);
+    free(packer.order);
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
-  for (size_t i = 0; i < job->count; i++) {
-    total += job->items[i].bytes;
+  }
+  for (size_t place = 0; place < job->count; place++) {
+    size_t i = packer.order[place];
     const hone_pack_item_t *item = &job->items[i];
+    total += item->bytes;
     hone_store_add(job->solver.store, &item->recipe, item->format,
                    (int64_t)hone_padded((uint64_t)item->recipe.N));
     if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status)) {
       free(packer.tensors);
+      free(packer.order);
       return false;
     }
   }
@@ -388,7 +400,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   packer.progress = hone_progress_create("packing weights", total, true, job->progress);
   pthread_mutex_init(&packer.lock, NULL);
   pthread_cond_init(&packer.turned, NULL);
-  run_workers(&packer);
+  hone_parallel_run(hone_parallel_count(job->threads), work, &packer);
   pthread_cond_destroy(&packer.turned);
   pthread_mutex_destroy(&packer.lock);
   hone_progress_destroy(packer.progress);
@@ -396,6 +408,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   hone_buffer_deinit(&packer.scales);
   for (size_t i = 0; i < job->count; i++) hone_encoder_deinit(&packer.tensors[i].encoder);
   free(packer.tensors);
+  free(packer.order);
   if (packer.failed) *status = first;
   return !packer.failed;
 }
