@@ -8,40 +8,83 @@
 #include "base/parallel.h"
 #include "quant/matrix_internal.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 // Runs of k (this one is part of the result), rows of A and columns of B that are packed together:
 // a strip of B stays in the first cache, the block of A in the second.
 enum { DEPTH = 256, BLOCK_ROWS = 192, BLOCK_COLUMNS = 1024, GRAIN = 96 };
 
-static inline __attribute__((always_inline)) void copy_rows(const float *from, uint64_t step,
-                                                            uint64_t depth, unsigned width,
-                                                            float *out) {
-  for (uint64_t k = 0; k < depth; k++)
-    memcpy(out + k * width, from + k * step, width * sizeof *out);
+// Lines that lie side by side, whole strips of them: some steps of all strips at a time, as steps
+// are often a page or more apart.
+static inline __attribute__((always_inline)) void pack_steps(const float *from, uint64_t step,
+                                                             uint64_t strips, uint64_t depth,
+                                                             unsigned width, float *out) {
+  enum { PIECE = 8 };
+  for (uint64_t k = 0; k < depth; k += PIECE)
+    for (uint64_t s = 0; s < strips; s++)
+      for (uint64_t j = k; j < k + PIECE && j < depth; j++)
+        memcpy(out + (s * depth + j) * width, from + j * step + s * width, width * sizeof *out);
+}
+
+// Lines that lie in memory one after the other, element by element: a piece of each line at a time,
+// as lines a power of two apart share their places in a cache.
+static void pack_lines(const float *from, uint64_t line, uint64_t depth, unsigned width,
+                       float *out) {
+  enum { PIECE = 16, FOUR = 4 };
+  uint64_t k = 0;
+  for (; k + PIECE <= depth; k += PIECE) {
+    unsigned i = 0;
+#if defined(__SSE__)
+    for (; i + FOUR <= width; i += FOUR)
+      for (uint64_t j = k; j < k + PIECE; j += FOUR) {
+        const float *at = from + i * line + j;
+        float *to = out + j * width + i;
+        __m128 a = _mm_loadu_ps(at), b = _mm_loadu_ps(at + line), c = _mm_loadu_ps(at + 2 * line),
+               d = _mm_loadu_ps(at + 3 * line);
+        _MM_TRANSPOSE4_PS(a, b, c, d);
+        _mm_storeu_ps(to, a);
+        _mm_storeu_ps(to + width, b);
+        _mm_storeu_ps(to + 2 * width, c);
+        _mm_storeu_ps(to + 3 * width, d);
+      }
+#endif
+    for (; i < width; i++)
+      for (uint64_t j = k; j < k + PIECE; j++) out[j * width + i] = from[i * line + j];
+  }
+  for (; k < depth; k++)
+    for (unsigned i = 0; i < width; i++) out[k * width + i] = from[i * line + k];
 }
 
 // Packs `count` lines of `depth` elements in strips of `width` lines, element by element across a
-// strip; lines past the last are zeros. A line is a row of A or a column of B.
+// strip; lines past the last are zeros. A line is a row of A or a column of B; `line` and `step`
+// are the strides from line to line and along one.
 static void pack(const float *from, uint64_t line, uint64_t step, uint64_t count, uint64_t depth,
                  unsigned width, float *out) {
-  for (uint64_t first = 0; first < count; first += width, out += depth * width) {
-    const float *at = from + first * line;
-    uint64_t left = count - first;
-    if (left < width) {
-      memset(out, 0, depth * width * sizeof *out);
-      for (uint64_t i = 0; i < left; i++)
-        for (uint64_t k = 0; k < depth; k++) out[k * width + i] = at[i * line + k * step];
-    } else if (line == 1) {
-      switch (width) {  // so that copies have a known size
-        case 32: copy_rows(at, step, depth, 32, out); break;
-        case 16: copy_rows(at, step, depth, 16, out); break;
-        case 12: copy_rows(at, step, depth, 12, out); break;
-        default: copy_rows(at, step, depth, width, out); break;
-      }
-    } else {
-      for (uint64_t k = 0; k < depth; k++)
-        for (unsigned i = 0; i < width; i++) out[k * width + i] = at[i * line + k * step];
+  uint64_t strips = count / width;
+  if (line == 1 && width == 32) {  // so that copies have a known size
+    pack_steps(from, step, strips, depth, 32, out);
+  } else if (line == 1 && width == 12) {
+    pack_steps(from, step, strips, depth, 12, out);
+  } else if (line == 1) {
+    pack_steps(from, step, strips, depth, width, out);
+  } else {
+    for (uint64_t s = 0; s < strips; s++) {
+      const float *at = from + s * width * line;
+      float *to = out + s * width * depth;
+      if (step == 1) pack_lines(at, line, depth, width, to);
+      for (uint64_t k = 0; k < depth && step != 1; k++)
+        for (unsigned i = 0; i < width; i++) to[k * width + i] = at[i * line + k * step];
     }
   }
+  uint64_t left = count - strips * width;
+  if (left == 0) return;
+  from += strips * width * line;
+  out += strips * width * depth;
+  memset(out, 0, depth * width * sizeof *out);
+  for (uint64_t i = 0; i < left; i++)
+    for (uint64_t k = 0; k < depth; k++) out[k * width + i] = from[i * line + k * step];
 }
 
 // The part of a product that one thread makes: rows [row, row + M) and columns [column, column + N)
