@@ -20,7 +20,8 @@ typedef struct tap {
   uint32_t count[2];
   bool is_added;  // its output is added to the stream that enters the block
   bool is_done;
-  bool is_known[IR_SOURCE_LIMIT];  // sources whose tensors need no statistics (skip)
+  bool is_known[IR_SOURCE_LIMIT];   // sources whose tensors need no statistics (skip)
+  bool has_asked[IR_SOURCE_LIMIT];  // sources whose tensors got the second moments of this walk
 } tap_t;
 
 // Which of the two models walks: the original, or the one whose earlier blocks are quantized.
@@ -34,7 +35,7 @@ typedef struct calibrator {
   hone_windows_t windows;
   float *stream[2];  // per walker (windows * context, width): what enters the next block
   float *scratch;    // (context, width)
-  float *gap;        // (context, width) original's stream less the quantized one's
+  float *gap;  // (context, width) original's stream less the quantized one's, behind the block
   // The quantized model begins with its own embedding. That is told before the layers' tensors, and
   // the walk may start over after it, so what it makes of the windows is kept.
   ir_recipe_t embedding;
@@ -47,9 +48,11 @@ typedef struct calibrator {
   bool keep_all;        // second moments of all blocks, not of the latest one only
   bool follows;         // calibrates on inputs of the quantized model, too
   bool progress;
+  int threads;
   // of the walk under way
   walker_t walker;
-  bool is_tapping, want_second, is_paired;
+  uint32_t target;  // the block whose second moments are wanted
+  bool is_tapping, want_second;
   hone_status_t *status;
   bool failed;
 } calibrator_t;
@@ -66,10 +69,20 @@ static bool is_known(const tap_t *tap, const char *source) {
   return false;
 }
 
+// Whether both models walk through the block: only where their difference is listened to.
+static bool walks_both(const calibrator_t *c, uint32_t block) {
+  return c->follows && c->want_second && c->is_changed && block == c->target;
+}
+
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
-  bool both = c->is_paired;
-  uint32_t N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0;
-  if (!hone_moments_init(&tap->moments, K, N, c->want_second, both, c->status)) return false;
+  bool both = walks_both(c, tap->block);
+  hone_moments_options_t options = {
+      .K = K,
+      .N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0,
+      .second = c->want_second && (tap->block == c->target || (c->keep_all && !c->follows)),
+      .cross = both && !tap->is_added,
+      .threads = c->threads};
+  if (!hone_moments_init(&tap->moments, &options, c->status)) return false;
   for (int w = 0; w < 2; w++) {
     if (w == QUANTIZED && !both) continue;
     tap->rows[w] = malloc((size_t)c->windows.context * K * sizeof(float));
@@ -112,15 +125,18 @@ static bool walk_window(calibrator_t *c, const hone_walk_block_t *block, uint32_
 }
 
 // Adds the window's rows to the moments of the block's taps.
-static void add_window(calibrator_t *c, uint32_t block) {
+static bool add_window(calibrator_t *c, uint32_t block, hone_status_t *status) {
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
     if (tap->block != block || tap->is_done || tap->count[ORIGINAL] == 0) continue;
     bool both = tap->rows[QUANTIZED] != NULL;
-    hone_moments_add(&tap->moments, tap->rows[both ? QUANTIZED : ORIGINAL], tap->rows[ORIGINAL],
-                     c->gap, tap->count[ORIGINAL]);
+    if (!hone_moments_add(&tap->moments, tap->rows[both ? QUANTIZED : ORIGINAL],
+                          tap->rows[ORIGINAL], c->gap, tap->count[ORIGINAL]))
+      return hone_fail(status, HONE_EXHAUSTED, "no memory for products of %u inputs",
+                       tap->moments.K);
     tap->count[ORIGINAL] = tap->count[QUANTIZED] = 0;
   }
+  return true;
 }
 
 static void finish_block(calibrator_t *c, uint32_t index) {
@@ -192,15 +208,29 @@ static bool wants(const calibrator_t *c, uint32_t begin, uint32_t end) {
   return false;
 }
 
+// One window through the block under way, in both models if they differ, and into its taps.
+static bool pass_window(calibrator_t *c, const hone_walk_block_t *block, uint32_t window, bool both,
+                        hone_status_t *status) {
+  size_t count = (size_t)c->windows.context * hone_walk_width(c->reference.session);
+  float *stream = stream_of(c, ORIGINAL, window);
+  bool ok = true;
+  if (both && !block->is_first) {
+    c->walker = QUANTIZED;
+    ok = walk_window(c, block, window, stream_of(c, QUANTIZED, window), c->scratch, status);
+  }
+  c->walker = ORIGINAL;
+  ok = ok && walk_window(c, block, window, stream, stream, status);
+  for (size_t i = 0; i < count && both; i++) c->gap[i] = stream[i] - c->scratch[i];
+  return ok && add_window(c, c->next_block, status);
+}
+
 static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
-  bool both = c->follows && c->want_second;
   c->status = status;
   c->failed = false;
-  if (both && !follow(c, status)) return false;
-  // The original goes alone where nobody listens, or where there is no other model yet.
-  both = both && c->is_changed && wants(c, c->next_block, c->next_block + 1);
-  c->is_paired = both;
+  if (c->follows && c->want_second && !follow(c, status)) return false;
+  // Where nobody listens the original goes alone.
+  bool both = walks_both(c, c->next_block) && wants(c, c->next_block, c->next_block + 1);
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
     return hone_fail(status, HONE_INTERNAL, "the reference has no block %u", c->next_block);
   const char *name = hone_arena_strndup(c->arena, block.name, block.name_bytes);
@@ -209,18 +239,7 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   bool ok = true;
   c->is_tapping = true;
   for (uint32_t window = 0; window < c->windows.count && ok; window++) {
-    float *stream = stream_of(c, ORIGINAL, window);
-    if (both && !block.is_first) {
-      const float *other = stream_of(c, QUANTIZED, window);
-      for (size_t i = 0; i < c->windows.context * (size_t)hone_walk_width(c->reference.session);
-           i++)
-        c->gap[i] = stream[i] - other[i];
-      c->walker = QUANTIZED;
-      ok = walk_window(c, &block, window, other, c->scratch, status);
-    }
-    c->walker = ORIGINAL;
-    ok = ok && walk_window(c, &block, window, stream, stream, status);
-    if (ok) add_window(c, c->next_block);
+    ok = pass_window(c, &block, window, both, status);
     hone_progress_add(progress, 1, name);
   }
   hone_progress_destroy(progress);
@@ -232,10 +251,12 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
 
 static void start_over(calibrator_t *c) {
   c->next_block = 0;
+  if (c->reference.session) hone_walk_release(c->reference.session);
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
     hone_moments_deinit(&tap->moments);
     tap->is_done = false;
+    memset(tap->has_asked, 0, sizeof tap->has_asked);
   }
 }
 
@@ -247,6 +268,7 @@ static bool require(calibrator_t *c, const char *source, bool second, tap_t **ou
   if (!tap) return true;
   if (tap->is_done && second && !tap->moments.second) start_over(c);  // passed already
   c->want_second = second || (c->keep_all && !c->follows);
+  c->target = tap->block;
   while (!tap->is_done && c->next_block < c->block_count)
     if (!walk_block(c, status)) return false;
   if (tap->is_done) return true;
@@ -259,6 +281,7 @@ static bool reach(calibrator_t *c, const tap_t *tap, hone_status_t *status) {
   if (!c->follows || !wants(c, tap->block + 1, c->block_count)) return true;
   if (c->next_block > tap->block + 1) start_over(c);
   c->want_second = true;
+  c->target = c->block_count;  // nobody listens on the way
   while (c->next_block <= tap->block)
     if (!walk_block(c, status)) return false;
   return true;
@@ -291,22 +314,13 @@ static bool copy_matrix(const float *from, uint64_t N, uint64_t K, const char *s
   return true;
 }
 
-static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
-                        hone_status_t *status) {
-  tap_t *tap;
-  *out = (hone_moment_set_t){0};
-  tap = hone_map_get(((calibrator_t *)self)->by_source, source);
-  if (tap && is_known(tap, source)) return reach(self, tap, status);
-  if (!require(self, source, true, &tap, status)) return false;
-  if (!tap) return true;
-  if (tap->moments.K != K)
-    return hone_fail(status, HONE_INTERNAL, "%s has %llu inputs, calibration saw %u", source,
-                     (unsigned long long)K, tap->moments.K);
-  const hone_moments_t *m = &tap->moments;
-  bool ok = copy_matrix(m->second, K, K, source, &out->second, status) &&
-            copy_matrix(m->cross, K, K, source, &out->cross, status) &&
-            copy_matrix(m->residual, m->N, K, source, &out->residual, status);
-  if (ok) return true;
+static bool copy_moments(const hone_moments_t *m, const char *source, hone_moment_set_t *out,
+                         hone_status_t *status) {
+  uint64_t K = m->K;
+  if (copy_matrix(m->second, K, K, source, &out->second, status) &&
+      copy_matrix(m->cross, K, K, source, &out->cross, status) &&
+      copy_matrix(m->residual, m->N, K, source, &out->residual, status))
+    return true;
   free(out->second);
   free(out->cross);
   free(out->residual);
@@ -314,18 +328,51 @@ static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_
   return false;
 }
 
+// Notes that the recipe has the moments; true if no other tensor of the tap is still to come.
+static bool is_last_to_ask(tap_t *tap, const ir_recipe_t *recipe) {
+  bool is_last = true;
+  for (size_t s = 0; s < tap->recipe.source_count; s++) {
+    for (size_t i = 0; i < recipe->source_count; i++)
+      if (!strcmp(tap->recipe.sources[s], recipe->sources[i])) tap->has_asked[s] = true;
+    is_last &= tap->has_asked[s] || tap->is_known[s];
+  }
+  return is_last;
+}
+
+static bool get_moments(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
+                        hone_status_t *status) {
+  calibrator_t *c = self;
+  const char *source = recipe->sources[0];
+  tap_t *tap = hone_map_get(c->by_source, source);
+  *out = (hone_moment_set_t){0};
+  if (tap && is_known(tap, source)) return reach(self, tap, status);
+  if (!require(self, source, true, &tap, status)) return false;
+  if (!tap) return true;
+  hone_moments_t *m = &tap->moments;
+  if ((int64_t)m->K != recipe->K)
+    return hone_fail(status, HONE_INTERNAL, "%s has %lld inputs, calibration saw %u", source,
+                     (long long)recipe->K, m->K);
+  // They are large: who asks last takes them. In memory for the whole model they stay.
+  if (!is_last_to_ask(tap, recipe) || (c->keep_all && !c->follows))
+    return copy_moments(m, source, out, status);
+  *out = (hone_moment_set_t){.second = m->second, .cross = m->cross, .residual = m->residual};
+  m->second = m->cross = m->residual = NULL;
+  return true;
+}
+
 static void replace_row(void *self, const char *source, int64_t row, const float *values) {
   calibrator_t *c = self;
   const tap_t *tap = hone_map_get(c->by_source, source);
   bool is_embedding = c->embedding.source_count == 1 && !strcmp(c->embedding.sources[0], source);
   if (!c->follows || (!tap && !is_embedding)) return;
-  c->is_changed = true;
   if (is_embedding) {  // a tied head is not multiplied with in these walks
     if (!c->is_looked_up[row]) return;
-    c->embedding_changed = true;
+    c->is_changed = c->embedding_changed = true;
     (void)hone_reference_write(&c->reference, &c->embedding, 0, row, values);
     return;
   }
+  if (tap->block + 1 == c->block_count) return;  // nothing follows the last
+  c->is_changed = true;
   for (size_t s = 0; s < tap->recipe.source_count; s++)
     if (!strcmp(tap->recipe.sources[s], source))
       (void)hone_reference_write(&c->reference, &tap->recipe, s, row, values);
@@ -410,7 +457,6 @@ static bool open_calibrator(hone_compile_t *compile, calibrator_t *c, hone_statu
     return hone_fail(status, HONE_INVALID,
                      "the model has no tokenizer, so it cannot read a text to calibrate with");
   if (!hone_reference_open(compile, context, &c->reference, status)) return false;
-  hone_curvature_set_threads(1);  // sums split over threads depend on how many there are
   c->block_count = hone_walk_count(c->reference.session);
   uint64_t bytes = make_taps(c);
   c->keep_all = bytes <= (options->calibration_memory ? (uint64_t)options->calibration_memory << 20
@@ -425,6 +471,7 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->by_tensor = hone_map_create(c->arena);
   c->by_source = hone_map_create(c->arena);
   c->progress = compile->options.progress;
+  c->threads = (int)compile->options.threads;
   const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
   c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
   compile->statistics = (hone_statistics_t){.self = c,

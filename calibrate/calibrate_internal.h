@@ -17,16 +17,25 @@ typedef struct hone_moments {
                   // not collected
   float *cross;   // (K, K) sum of y x^T, y the original's input; NULL: not collected
   uint32_t N;
-  float *residual;  // (N, K) sum of (r - r') x^T, see hone_moment_set_t; NULL: not collected
+  float *residual;  // (N, K) sum of (s - s') x^T, see hone_moment_set_t; NULL: not collected
+  int threads;
 } hone_moments_t;
 
-HONE_MUST_CHECK bool hone_moments_init(hone_moments_t *moments, uint32_t K, uint32_t N, bool second,
-                                       bool cross, hone_status_t *status);
-// N: rows of the residual, 0: none. x (M, K); y (M, K) where cross is collected; gap (M, N), r -
-// r', where the residual is: M should be some hundreds, which is what makes the updates run at the
-// speed of a matrix product.
-void hone_moments_add(hone_moments_t *moments, const float *x, const float *y, const float *gap,
-                      uint32_t M);
+typedef struct hone_moments_options {
+  uint32_t K;
+  uint32_t N;  // rows of the residual, 0: not collected
+  bool second, cross;
+  int threads;
+} hone_moments_options_t;
+
+HONE_MUST_CHECK bool hone_moments_init(hone_moments_t *moments,
+                                       const hone_moments_options_t *options,
+                                       hone_status_t *status);
+// x (M, K); y (M, K) where cross is collected; gap (M, N), s - s', where the residual is. M should
+// be some hundreds, which is what makes the updates run at the speed of a matrix product. False: no
+// memory.
+HONE_MUST_CHECK bool hone_moments_add(hone_moments_t *moments, const float *x, const float *y,
+                                      const float *gap, uint32_t M);
 void hone_moments_finish(hone_moments_t *moments);
 void hone_moments_drop_second(hone_moments_t *moments);
 void hone_moments_deinit(hone_moments_t *moments);

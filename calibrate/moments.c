@@ -1,42 +1,63 @@
 // Sums of squares and of outer products of rows.
-#include <cblas.h>
 #include <stdlib.h>
 
 #include "calibrate/calibrate_internal.h"
+#include "quant/matrix.h"
 
-bool hone_moments_init(hone_moments_t *moments, uint32_t K, uint32_t N, bool second, bool cross,
+bool hone_moments_init(hone_moments_t *moments, const hone_moments_options_t *options,
                        hone_status_t *status) {
+  uint32_t K = options->K, N = options->N;
   size_t matrix = (size_t)K * K;
-  *moments = (hone_moments_t){.K = K, .N = N};
+  *moments = (hone_moments_t){.K = K, .N = N, .threads = options->threads};
   moments->squares = calloc(K, sizeof(double));
   moments->mean_squares = calloc(K, sizeof(float));
   bool ok = moments->squares && moments->mean_squares;
-  if (second) ok = ok && (moments->second = calloc(matrix, sizeof(float)));
-  if (cross) ok = ok && (moments->cross = calloc(matrix, sizeof(float)));
+  if (options->second) ok = ok && (moments->second = calloc(matrix, sizeof(float)));
+  if (options->cross) ok = ok && (moments->cross = calloc(matrix, sizeof(float)));
   if (N) ok = ok && (moments->residual = calloc((size_t)N * K, sizeof(float)));
   if (ok) return true;
   hone_moments_deinit(moments);
   return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %u inputs", K);
 }
 
-void hone_moments_add(hone_moments_t *moments, const float *x, const float *y, const float *gap,
+// sum (N, K) += a^T x, a (M, N).
+static bool add_product(const hone_moments_t *moments, const float *a, uint32_t N, const float *x,
+                        uint32_t M, bool upper, float *sum) {
+  return hone_matrix_multiply(&(hone_product_t){.M = N,
+                                                .N = moments->K,
+                                                .K = M,
+                                                .A = {a, 1, N},
+                                                .B = {x, moments->K, 1},
+                                                .C = sum,
+                                                .row = moments->K,
+                                                .add = true,
+                                                .upper = upper},
+                              moments->threads);
+}
+
+bool hone_moments_add(hone_moments_t *moments, const float *x, const float *y, const float *gap,
                       uint32_t M) {
-  int K = (int)moments->K, N = (int)moments->N, rows = (int)M;
+  uint32_t K = moments->K;
   for (uint32_t m = 0; m < M; m++)
-    for (int k = 0; k < K; k++) {
-      double value = (double)x[(size_t)m * moments->K + (size_t)k];
+    for (uint32_t k = 0; k < K; k++) {
+      double value = (double)x[(size_t)m * K + k];
       moments->squares[k] += value * value;
     }
-  if (moments->second)
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, K, rows, 1.0f, x, K, 1.0f, moments->second,
-                K);
-  if (moments->cross)
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, K, K, rows, 1.0f, y, K, x, K, 1.0f,
-                moments->cross, K);
-  if (moments->residual)
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, N, K, rows, 1.0f, gap, N, x, K, 1.0f,
-                moments->residual, K);
   moments->rows += M;
+  return (!moments->second || add_product(moments, x, K, x, M, true, moments->second)) &&
+         (!moments->cross || add_product(moments, y, K, x, M, false, moments->cross)) &&
+         (!moments->residual ||
+          add_product(moments, gap, moments->N, x, M, false, moments->residual));
+}
+
+// The upper triangle, times `factor`, becomes the whole; in squares that stay in the cache.
+static void make_whole(float *matrix, uint64_t K, float factor) {
+  enum { SIDE = 64 };
+  for (uint64_t row = 0; row < K; row += SIDE)
+    for (uint64_t column = row; column < K; column += SIDE)
+      for (uint64_t i = row; i < row + SIDE && i < K; i++)
+        for (uint64_t j = column > i ? column : i; j < column + SIDE && j < K; j++)
+          matrix[j * K + i] = matrix[i * K + j] *= factor;
 }
 
 void hone_moments_finish(hone_moments_t *moments) {
@@ -45,11 +66,9 @@ void hone_moments_finish(hone_moments_t *moments) {
   for (uint64_t k = 0; k < K; k++)
     moments->mean_squares[k] = (float)(moments->squares[k] * inverse);
   for (uint64_t i = 0; i < K * K && moments->cross; i++) moments->cross[i] *= (float)inverse;
-  for (uint64_t i = 0; i < moments->N * K; i++) moments->residual[i] *= (float)inverse;
-  if (!moments->second) return;
-  for (uint64_t i = 0; i < K; i++)
-    for (uint64_t j = i; j < K; j++)
-      moments->second[j * K + i] = moments->second[i * K + j] *= (float)inverse;
+  for (uint64_t i = 0; i < moments->N * K && moments->residual; i++)
+    moments->residual[i] *= (float)inverse;
+  if (moments->second) make_whole(moments->second, K, (float)inverse);
 }
 
 void hone_moments_drop_second(hone_moments_t *moments) {
@@ -57,7 +76,6 @@ void hone_moments_drop_second(hone_moments_t *moments) {
   free(moments->cross);
   free(moments->residual);
   moments->second = moments->cross = moments->residual = NULL;
-  moments->N = 0;
 }
 
 void hone_moments_deinit(hone_moments_t *moments) {

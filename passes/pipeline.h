@@ -39,14 +39,14 @@ typedef struct hone_compile_options {  // strings are borrowed
   bool progress;               // bars on stderr
 } hone_compile_options_t;
 
-// Second moments of a linear's inputs x. All are made by malloc, the caller's, or NULL. `cross` and
-// `residual` are there when x are the inputs that the model as quantized so far makes; y is what
-// the original model has there instead.
+// Second moments of a linear's inputs x. All are made by malloc, the caller's, or NULL. One of the
+// last two is there when x are the inputs that the model as quantized so far makes: what the
+// original model has there instead is y, and s - s' is how far its stream is off.
 typedef struct hone_moment_set {
   float *second;    // (K, K) mean of x x^T
   float *cross;     // (K, K) mean of y x^T
-  float *residual;  // (N, K) mean of (r - r') x^T, r and r' the stream that the linear's output is
-                    // added to in the original and in the quantized model; NULL: it is not added
+  float *residual;  // (N, K) mean of (s - s') x^T, of a linear whose output is added to a stream: s
+                    // the original's with that output, s' with the original weights and x
 } hone_moment_set_t;
 
 // What calibration knows about the inputs of the linears, by the checkpoint's tensor names.
@@ -56,8 +56,9 @@ typedef struct hone_statistics {
   // *out: mean squares (K) of the inputs that meet the tensor's columns, borrowed; NULL: nothing
   // enters it.
   bool (*mean_squares)(void *self, const char *source, const float **out, hone_status_t *status);
-  // All NULL if nothing enters it. Tensors are best asked for in the model's order.
-  bool (*moments)(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
+  // Of what enters a recipe's sources; all NULL if nothing does. Tensors are best asked for in the
+  // model's order.
+  bool (*moments)(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
                   hone_status_t *status);
   // The tensor is known already, from an earlier run: `moments` of it gives NULLs, only moving on
   // to where its rows can be replaced. Before the first call of `moments`.

@@ -1,25 +1,39 @@
-// Between curvature.c and the two solvers.
+// Between curvature.c and the two solvers. Rows of weights are solved in lanes: a matrix (K, lanes)
+// holds a column of the weights in each of its rows, one lane for every row of weights, so that
+// what is done to one column is done to all rows by vector code.
 #ifndef HONE_QUANT_CURVATURE_INTERNAL_H
 #define HONE_QUANT_CURVATURE_INTERNAL_H
 
 #include "quant/curvature.h"
 
-enum { HONE_GPTQ_COLUMNS = 128 };  // columns quantized before their errors reach the rest
+enum {
+  HONE_CURVATURE_BLOCK = 128,  // columns solved before what they change reaches the rest
+  HONE_CURVATURE_LANES = 64    // rows that go through a block together
+};
 
-typedef struct hone_rows_work {
-  float *columns;   // (count, HONE_GPTQ_COLUMNS) errors of a block of columns
-  float *moved;     // (count, K) weights in the factor's order, with what earlier errors added
-  float *decoded;   // (count, K) weights that codes and scales stand for
-  float *gradient;  // (count, K) (decoded - w) H
-  float *real;      // (count, scales of a row) scales as f32
-} hone_rows_work_t;
+typedef struct hone_lanes {
+  uint64_t count;    // of lanes, a multiple of HONE_CURVATURE_LANES; those past the last row are 0
+  float *weights;    // (K, count) w
+  float *decoded;    // (K, count) q: what codes and scales stand for
+  float *miss;       // (K, count) q - w
+  float *ordered;    // (K, count) w - q in the factor's order
+  float *slope;      // (HONE_CURVATURE_BLOCK, count)
+  float *scales;     // (scales of a row, count) as f32
+  uint8_t *codes;    // (K, count)
+  uint16_t *stored;  // (scales of a row, count)
+} hone_lanes_t;
 
-// Codes by error feedback; scales in work->real stay as they are.
-void hone_gptq_rows(const hone_curvature_t *c, const hone_quantizer_t *q, hone_rows_work_t *work,
-                    const float *values, int64_t count, uint8_t *codes);
-// Improves codes and scales; leaves decoded and gradient up to date (also with 0 sweeps).
-void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                       hone_rows_work_t *work, int64_t first, const float *values, int64_t count,
-                       uint8_t *codes, uint16_t *scales);
+// Both set codes, decoded and miss, given weights, scales and stored; the descent starts from the
+// first three and changes scales and stored, too. `first` is the row number of lane 0. False: no
+// memory.
+HONE_MUST_CHECK bool hone_gptq_lanes(const hone_curvature_t *c, const hone_quantizer_t *q,
+                                     const hone_lanes_t *lanes);
+HONE_MUST_CHECK bool hone_descent_lanes(const hone_curvature_t *c, const hone_quantizer_t *q,
+                                        int sweeps, int64_t first, const hone_lanes_t *lanes);
+
+// sum[l] += factor * x[l] for the lanes of a strip.
+static inline void hone_lanes_add(float *sum, const float *x, float factor) {
+  for (int l = 0; l < HONE_CURVATURE_LANES; l++) sum[l] += factor * x[l];
+}
 
 #endif

@@ -3,11 +3,9 @@
 // of H. Scales are refit along c = dq/ds of their group: ds = -(c . g) / (c H c), rounded to a
 // scale that can be stored, and kept if the error falls.
 //
-// Columns are taken in blocks. Within a block only the block's own part of g follows at once; the
-// rest follows for all rows together by one matrix product, so that H is read once per chunk of
-// rows.
-#include <cblas.h>
-#include <math.h>
+// Columns are taken in blocks. The gradient of a block comes fresh from all columns by one product;
+// within the block it follows what the block's own columns change.
+#include <stdlib.h>
 #include <string.h>
 
 #include "quant/curvature_internal.h"
@@ -15,43 +13,66 @@
 #include "quant/quantizer_internal.h"
 #include "quant/real.h"
 
+enum { BLOCK = HONE_CURVATURE_BLOCK, LANES = HONE_CURVATURE_LANES, CODES = 256 };
+
 typedef struct block {
   const hone_curvature_t *c;
   const hone_quantizer_t *q;
-  uint64_t first, last;  // columns
-  // of the row under way
-  uint64_t n;                  // in the tensor
-  uint8_t *codes;              // (Kp)
-  uint16_t *scales;            // (scales of a row)
-  float *real;                 // the same as f32
-  float *decoded;              // (K)
-  float g[HONE_GPTQ_COLUMNS];  // the block's gradient
+  const hone_lanes_t *lanes;
+  int64_t first_row;                     // of lane 0
+  float unit[HONE_QUANT_PLANES][CODES];  // what each code stands for at scale one of each plane
+  uint64_t first, count;                 // columns
+  float H[BLOCK][BLOCK];
+  // of the strip under way
+  uint64_t lane;
+  float change[BLOCK][LANES];  // of the decoded weights since the block began
 } block_t;
 
-HONE_HOT static void add_scaled(float *g, const float *h, uint64_t count, float factor) {
-  for (uint64_t i = 0; i < count; i++) g[i] += factor * h[i];
-}
-
-// Moves weight j (of the whole row) and lets the block's gradient follow.
-static void move(block_t *b, uint64_t j, float value) {
-  float change = value - b->decoded[j];
-  if (change == 0) return;
-  add_scaled(b->g, b->c->H + j * b->c->K + b->first, b->last - b->first, change);
-  b->decoded[j] = value;
-}
-
-static bool sweep_codes(block_t *b) {
-  bool changed = false;
-  for (uint64_t j = b->first; j < b->last; j++) {
-    const float *scales = b->real + j / b->q->format.group * b->q->planes;
-    float value, wanted = b->decoded[j] - b->g[j - b->first] / b->c->H[j * b->c->K + j];
-    uint8_t code = hone_quantizer_nearest(b->q, scales, wanted, &value);
-    if (code == b->codes[j]) continue;
-    move(b, j, value);
-    b->codes[j] = code;
-    changed = true;
+static void fill_units(block_t *b) {
+  for (uint32_t p = 0; p < b->q->planes; p++) {
+    float unit[HONE_QUANT_PLANES] = {0};
+    unit[p] = 1.0f;
+    for (unsigned code = 0; code < CODES; code++)
+      b->unit[p][code] = hone_quantizer_value(b->q, unit, (uint8_t)code);
   }
-  return changed;
+}
+
+static inline uint64_t place_of(const block_t *b, uint64_t i) {  // column i of the block
+  return (b->first + i) * b->lanes->count + b->lane;
+}
+
+// The gradient of column i, given what columns [0, count) of the block have changed.
+static inline __attribute__((always_inline)) void gradient_of(const block_t *b, uint64_t i,
+                                                              uint64_t count, float *out) {
+  memcpy(out, b->lanes->slope + i * b->lanes->count + b->lane, LANES * sizeof *out);
+  for (uint64_t j = 0; j < count; j++) hone_lanes_add(out, b->change[j], b->H[i][j]);
+}
+
+// Column i of the block takes other values.
+static inline __attribute__((always_inline)) void take(block_t *b, uint64_t i, const float *value) {
+  const float *w = b->lanes->weights + place_of(b, i);
+  float *decoded = b->lanes->decoded + place_of(b, i), *miss = b->lanes->miss + place_of(b, i);
+  for (int l = 0; l < LANES; l++) {
+    b->change[i][l] += value[l] - decoded[l];
+    decoded[l] = value[l];
+    miss[l] = value[l] - w[l];
+  }
+}
+
+HONE_HOT static void sweep_codes(block_t *b) {
+  const hone_lanes_t *lanes = b->lanes;
+  float wanted[LANES], value[LANES], g[LANES];
+  memset(b->change, 0, sizeof b->change);
+  for (uint64_t i = 0; i < b->count; i++) {
+    const float *decoded = lanes->decoded + place_of(b, i);
+    float inverse = 1.0f / b->H[i][i];
+    gradient_of(b, i, i, g);
+    for (int l = 0; l < LANES; l++) wanted[l] = decoded[l] - g[l] * inverse;
+    uint64_t scale = (b->first + i) / b->q->format.group * b->q->planes;
+    hone_quantizer_nearest(b->q, lanes->scales + scale * lanes->count + b->lane, lanes->count,
+                           wanted, LANES, lanes->codes + place_of(b, i), value);
+    take(b, i, value);
+  }
 }
 
 // A stored scale near `wanted`; false if there is none.
@@ -72,106 +93,125 @@ static bool store_scale(const hone_quantizer_t *q, uint64_t group, float wanted,
   return code >= 1 && code <= top;
 }
 
-// c . g and c H c of scale p of the group at columns [first, last).
-static void slopes(const block_t *b, const float *unit, uint64_t first, uint64_t last,
-                   double *out_slope, double *out_bend) {
-  float direction[HONE_QUANT_GROUP];
-  uint64_t n = last - first;
-  *out_slope = *out_bend = 0;
-  for (uint64_t i = 0; i < n; i++) {
-    direction[i] = hone_quantizer_value(b->q, unit, b->codes[first + i]);
-    *out_slope += (double)direction[i] * (double)b->g[first + i - b->first];
+typedef struct slopes {  // c . g and c H c of a scale, for every lane
+  double slope[LANES];
+  float bend[LANES];
+} slopes_t;
+
+// Of plane p of the group at columns [first, last) of the block.
+HONE_HOT static void find_slopes(block_t *b, uint32_t p, uint64_t first, uint64_t last,
+                                 slopes_t *out) {
+  float direction[HONE_QUANT_GROUP][LANES], g[LANES];
+  memset(out, 0, sizeof *out);
+  for (uint64_t i = first; i < last; i++) {
+    const uint8_t *codes = b->lanes->codes + place_of(b, i);
+    for (int l = 0; l < LANES; l++) direction[i - first][l] = b->unit[p][codes[l]];
   }
-  for (uint64_t i = 0; i < n; i++) {
-    const float *h = b->c->H + (first + i) * b->c->K + first;
-    float sum = 0;
-    for (uint64_t j = 0; j < n; j++) sum += h[j] * direction[j];
-    *out_bend += (double)direction[i] * (double)sum;
+  for (uint64_t i = first; i < last; i++) {
+    const float *c = direction[i - first];
+    gradient_of(b, i, b->count, g);
+    for (int l = 0; l < LANES; l++) out->slope[l] += (double)(c[l] * g[l]);
+    float sum[LANES] = {0};
+    for (uint64_t j = first; j < last; j++) hone_lanes_add(sum, direction[j - first], b->H[i][j]);
+    for (int l = 0; l < LANES; l++) out->bend[l] += c[l] * sum[l];
   }
 }
 
-static void refit_scale(block_t *b, uint32_t s, uint32_t p) {
-  const hone_quantizer_t *q = b->q;
-  uint64_t first = (uint64_t)s * q->format.group, last = first + q->format.group;
-  uint64_t group = hone_quantizer_group(q, b->n, s);
-  float *real = b->real + s * q->planes, unit[HONE_QUANT_PLANES] = {0};
-  uint16_t *stored = b->scales + s * q->planes + p, best_code = *stored;
-  double slope, bend, best = 0;
-  if (last > b->c->K) last = b->c->K;
-  if (real[p] == 0) return;
-  unit[p] = 1.0f;
-  slopes(b, unit, first, last, &slope, &bend);
-  if (!(bend > 0)) return;
-  float wanted = real[p] - (float)(slope / bend);
+// One lane's best scale of those that can be stored; true if it is another one.
+static bool choose_scale(const block_t *b, uint64_t group, double slope, double bend, float *real,
+                         uint16_t *stored) {
+  uint16_t best_code = *stored;
+  double best = 0;
+  if (*real == 0 || !(bend > 0)) return false;
+  float wanted = *real - (float)(slope / bend);
   for (int step = -1; step <= 1; step++) {
     uint16_t code;
-    if (!store_scale(q, group, wanted, *stored, step, &code)) continue;
-    double ds = (double)hone_quantizer_scale(q, group, code) - (double)real[p];
+    if (!store_scale(b->q, group, wanted, *stored, step, &code)) continue;
+    double ds = (double)hone_quantizer_scale(b->q, group, code) - (double)*real;
     double change = ds * (2 * slope + ds * bend);
     if (change < best) best = change, best_code = code;
   }
-  if (best_code == *stored) return;
+  if (best_code == *stored) return false;
   *stored = best_code;
-  real[p] = hone_quantizer_scale(q, group, best_code);
-  for (uint64_t j = first; j < last; j++) move(b, j, hone_quantizer_value(q, real, b->codes[j]));
+  *real = hone_quantizer_scale(b->q, group, best_code);
+  return true;
 }
 
-// One block of one row; true if any code changed.
-static bool improve(block_t *b) {
-  bool changed = sweep_codes(b);
-  uint32_t group = b->q->format.group;
-  for (uint64_t j = b->first; j < b->last; j += group)
-    for (uint32_t p = 0; p < b->q->planes; p++) refit_scale(b, (uint32_t)(j / group), p);
-  return changed;
-}
-
-// Decoded weights and the gradient from scratch.
-static void start(const hone_curvature_t *c, const hone_quantizer_t *q, hone_rows_work_t *work,
-                  const float *values, int64_t count, const uint8_t *codes) {
-  uint64_t K = c->K, per_row = (uint64_t)q->scale_count * q->planes;
-  for (int64_t r = 0; r < count; r++) {  // moved: decoded - w
-    float *decoded = work->decoded + (uint64_t)r * K, *moved = work->moved + (uint64_t)r * K;
-    const float *w = values + (uint64_t)r * q->Kp;
-    for (uint64_t k = 0; k < K; k++) {
-      const float *real = work->real + (uint64_t)r * per_row + k / q->format.group * q->planes;
-      decoded[k] = hone_quantizer_value(q, real, codes[(uint64_t)r * q->Kp + k]);
-      moved[k] = decoded[k] - w[k];
-    }
+HONE_HOT static void follow_scales(block_t *b, uint64_t s, uint64_t first, uint64_t last) {
+  uint64_t count = b->lanes->count;
+  const float *scales = b->lanes->scales + s * b->q->planes * count + b->lane;
+  for (uint64_t i = first; i < last; i++) {
+    const uint8_t *codes = b->lanes->codes + place_of(b, i);
+    float value[LANES] = {0};
+    for (uint32_t p = 0; p < b->q->planes; p++)
+      for (int l = 0; l < LANES; l++)
+        value[l] += b->unit[p][codes[l]] * scales[p * count + (uint64_t)l];
+    take(b, i, value);
   }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)K, 1.0f,
-              work->moved, (int)K, c->H, (int)K, 0.0f, work->gradient, (int)K);
 }
 
-void hone_descent_rows(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
-                       hone_rows_work_t *work, int64_t first_row, const float *values,
-                       int64_t count, uint8_t *codes, uint16_t *scales) {
-  uint64_t K = c->K, per_row = (uint64_t)q->scale_count * q->planes;
-  start(c, q, work, values, count, codes);
-  bool changed = true;
-  for (int sweep = 0; sweep < sweeps && changed; sweep++) {
+// Scale p of group s, at columns [first, last) of the block, in every lane.
+static void refit_scales(block_t *b, uint64_t s, uint32_t p, uint64_t first, uint64_t last) {
+  uint64_t at = (s * b->q->planes + p) * b->lanes->count + b->lane;
+  bool changed = false;
+  slopes_t slopes;
+  find_slopes(b, p, first, last, &slopes);
+  for (uint64_t l = 0; l < LANES; l++) {
+    uint64_t row = (uint64_t)b->first_row + b->lane + l;
+    changed |=
+        choose_scale(b, hone_quantizer_group(b->q, row, s), slopes.slope[l], (double)slopes.bend[l],
+                     &b->lanes->scales[at + l], &b->lanes->stored[at + l]);
+  }
+  if (changed) follow_scales(b, s, first, last);
+}
+
+// False: nothing changed.
+static bool improve_strip(block_t *b, uint64_t lane) {
+  uint64_t group = b->q->format.group;
+  b->lane = lane;
+  sweep_codes(b);
+  for (uint64_t first = 0; first < b->count; first += group) {
+    uint64_t last = first + group < b->count ? first + group : b->count;
+    for (uint32_t p = 0; p < b->q->planes; p++)
+      refit_scales(b, (b->first + first) / group, p, first, last);
+  }
+  for (uint64_t i = 0; i < b->count; i++)
+    for (int l = 0; l < LANES; l++)
+      if (b->change[i][l] != 0) return true;
+  return false;
+}
+
+static bool improve_block(block_t *b, uint64_t first, bool *changed) {
+  uint64_t K = b->c->K, lanes = b->lanes->count;
+  b->first = first;
+  b->count = K - first < BLOCK ? K - first : BLOCK;
+  for (uint64_t i = 0; i < b->count; i++)
+    memcpy(b->H[i], b->c->H + (first + i) * K + first, b->count * sizeof(float));
+  if (!hone_matrix_multiply(&(hone_product_t){.M = b->count,
+                                              .N = lanes,
+                                              .K = K,
+                                              .A = {b->c->H + first * K, K, 1},
+                                              .B = {b->lanes->miss, lanes, 1},
+                                              .C = b->lanes->slope,
+                                              .row = lanes},
+                            1))
+    return false;
+  for (uint64_t lane = 0; lane < lanes; lane += LANES) *changed |= improve_strip(b, lane);
+  return true;
+}
+
+bool hone_descent_lanes(const hone_curvature_t *c, const hone_quantizer_t *q, int sweeps,
+                        int64_t first, const hone_lanes_t *lanes) {
+  block_t *b = malloc(sizeof *b);
+  if (!b) return false;
+  *b = (block_t){.c = c, .q = q, .lanes = lanes, .first_row = first};
+  fill_units(b);
+  bool ok = true, changed = true;
+  for (int sweep = 0; sweep < sweeps && ok && changed; sweep++) {
     changed = false;
-    for (uint64_t first = 0; first < K; first += HONE_GPTQ_COLUMNS) {
-      uint64_t last = first + HONE_GPTQ_COLUMNS < K ? first + HONE_GPTQ_COLUMNS : K,
-               n = last - first;
-      for (int64_t r = 0; r < count; r++) {
-        block_t b = {.c = c,
-                     .q = q,
-                     .n = (uint64_t)(first_row + r),
-                     .first = first,
-                     .last = last,
-                     .codes = codes + (uint64_t)r * q->Kp,
-                     .scales = scales + (uint64_t)r * per_row,
-                     .real = work->real + (uint64_t)r * per_row,
-                     .decoded = work->decoded + (uint64_t)r * K};
-        float *delta = work->columns + (uint64_t)r * HONE_GPTQ_COLUMNS;
-        memcpy(b.g, work->gradient + (uint64_t)r * K + first, n * sizeof *b.g);
-        for (uint64_t j = 0; j < n; j++) delta[j] = -b.decoded[first + j];
-        changed |= improve(&b);
-        for (uint64_t j = 0; j < n; j++) delta[j] += b.decoded[first + j];
-      }
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)K, (int)n, 1.0f,
-                  work->columns, HONE_GPTQ_COLUMNS, c->H + first * K, (int)K, 1.0f, work->gradient,
-                  (int)K);
-    }
+    for (uint64_t column = 0; column < c->K && ok; column += BLOCK)
+      ok = improve_block(b, column, &changed);
   }
+  free(b);
+  return ok;
 }

@@ -61,3 +61,12 @@ HONE_HOT void hone_integers_codes(int limit, const float *x, int n, float scale,
   float divisor = scale == 0 ? 1.0f : scale;
   for (int i = 0; i < n; i++) codes[i] = (uint8_t)(code_of(x[i] / divisor, limit) + bias);
 }
+
+HONE_HOT void hone_integers_nearest(int limit, const float *scales, const float *w, int count,
+                                    uint8_t *codes, int bias, float *out_values) {
+  for (int i = 0; i < count; i++) {
+    int32_t code = code_of(w[i] / (scales[i] == 0 ? 1.0f : scales[i]), limit);
+    codes[i] = (uint8_t)(code + bias);
+    out_values[i] = (float)code * scales[i];
+  }
+}

@@ -285,3 +285,18 @@ HONE_HOT void hone_levels_codes(const hone_levels_t *levels, const float *x, int
     for (int l = 0; l < LANES; l++) codes[i + l] = levels->code[rank[l]];
   }
 }
+
+HONE_HOT void hone_levels_nearest(const hone_levels_t *levels, const float *scales, const float *w,
+                                  int count, uint8_t *codes, float *out_values) {
+  const ladder_t ladder = ladder_of(levels);
+  for (int i = 0; i < count; i += LANES) {
+    lanes_t values, scale;
+    memcpy(&values, w + i, sizeof values);
+    memcpy(&scale, scales + i, sizeof scale);
+    words_t rank = rank_of(&ladder, values / scale);
+    lanes_t value = level_of(&ladder, rank) * scale;
+    memcpy(out_values + i, &value, sizeof value);
+    for (int l = 0; l < LANES; l++)
+      codes[i + l] = scale[l] == 0 ? levels->zero : levels->code[rank[l]];
+  }
+}

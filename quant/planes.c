@@ -34,6 +34,30 @@ HONE_HOT void hone_planes_codes(int planes, const float *scales, const float *x,
   }
 }
 
+HONE_HOT void hone_planes_nearest(int planes, const float *scales, uint64_t stride, const float *w,
+                                  int count, uint8_t *codes, float *out_values) {
+  for (int i = 0; i < count; i += 16) {
+    float best[16], found[16] = {0};
+    int32_t code[16] = {0};
+    for (int l = 0; l < 16; l++) best[l] = INFINITY;
+    for (int c = 0; c < 1 << planes; c++) {
+      float value[16] = {0};
+      for (int p = 0; p < planes; p++) {
+        const float *scale = scales + (uint64_t)p * stride + i;
+        float sign = c >> p & 1 ? 1.0f : -1.0f;
+        for (int l = 0; l < 16; l++) value[l] += sign * scale[l];
+      }
+      for (int l = 0; l < 16; l++) {
+        float far = fabsf(w[i + l] - value[l]);
+        code[l] = far < best[l] ? c : code[l];
+        found[l] = far < best[l] ? value[l] : found[l];
+        best[l] = far < best[l] ? far : best[l];
+      }
+    }
+    for (int l = 0; l < 16; l++) codes[i + l] = (uint8_t)code[l], out_values[i + l] = found[l];
+  }
+}
+
 typedef struct normal {
   float right[HONE_QUANT_PLANES];                     // sum h b_p w
   float cross[HONE_QUANT_PLANES][HONE_QUANT_PLANES];  // sum h b_p b_q

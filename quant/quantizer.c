@@ -202,38 +202,13 @@ void hone_quantizer_decode(const hone_quantizer_t *q, uint64_t n, const uint8_t 
   memset(out + q->K, 0, (q->Kp - q->K) * sizeof *out);
 }
 
-// By bisection: thresholds ascend and are infinite past the last.
-static inline int rank_of(const hone_levels_t *levels, float u) {
-  const float *t = levels->threshold;
-  int rank = u > t[7] ? 8 : 0;
-  rank += u > t[rank + 3] ? 4 : 0;
-  rank += u > t[rank + 1] ? 2 : 0;
-  return rank + (u > t[rank]);
-}
-
-static uint8_t nearest_sum(int planes, const float *scales, float w, float *out_value) {
-  float best = INFINITY;
-  uint8_t found = 0;
-  for (unsigned code = 0; code < 1u << planes; code++) {
-    float value = hone_planes_value(planes, scales, code), far = fabsf(w - value);
-    if (far < best) best = far, found = (uint8_t)code, *out_value = value;
-  }
-  return found;
-}
-
-uint8_t hone_quantizer_nearest(const hone_quantizer_t *q, const float *scales, float w,
-                               float *out_value) {
-  if (q->planes > 1) return nearest_sum((int)q->planes, scales, w, out_value);
-  float scale = scales[0];
-  if (q->levels.count > 0) {
-    int rank = scale == 0 ? 0 : rank_of(&q->levels, w / scale);
-    *out_value = scale == 0 ? 0.0f : q->levels.value[rank] * scale;
-    return scale == 0 ? q->levels.zero : q->levels.code[rank];
-  }
+void hone_quantizer_nearest(const hone_quantizer_t *q, const float *scales, uint64_t stride,
+                            const float *w, int count, uint8_t *codes, float *out_values) {
   bool is_q8 = q->format.storage == HONE_Q8;
-  uint8_t code;
-  float single[1] = {w};
-  hone_integers_codes(is_q8 ? 127 : 31, single, 1, scale, &code, is_q8 ? 0 : 32);
-  *out_value = hone_quantizer_value(q, scales, code);
-  return code;
+  if (q->planes > 1)
+    hone_planes_nearest((int)q->planes, scales, stride, w, count, codes, out_values);
+  else if (q->levels.count > 0)
+    hone_levels_nearest(&q->levels, scales, w, count, codes, out_values);
+  else
+    hone_integers_nearest(is_q8 ? 127 : 31, scales, w, count, codes, is_q8 ? 0 : 32, out_values);
 }

@@ -84,8 +84,9 @@ float hone_quantizer_scale(const hone_quantizer_t *quantizer, uint64_t group, ui
 uint8_t hone_quantizer_nested_code(const hone_quantizer_t *quantizer, uint64_t group, float wanted);
 // The weight that a code stands for in a group with these scales (planes of them).
 float hone_quantizer_value(const hone_quantizer_t *quantizer, const float *scales, uint8_t code);
-// The nearest code to w in a group whose scales (planes) are given, and the weight it stands for.
-uint8_t hone_quantizer_nearest(const hone_quantizer_t *quantizer, const float *scales, float w,
-                               float *out_value);
+// For `count` weights w, a multiple of 16, each of another group: the nearest codes and the weights
+// they stand for. Plane p of the scales of weight i is scales[p * stride + i].
+void hone_quantizer_nearest(const hone_quantizer_t *quantizer, const float *scales, uint64_t stride,
+                            const float *w, int count, uint8_t *codes, float *out_values);
 
 #endif

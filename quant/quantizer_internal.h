@@ -21,6 +21,13 @@ void hone_integers_codes(int limit, const float *x, int n, float scale, uint8_t 
 HONE_MUST_CHECK bool hone_planes_fit(int planes, bool is_power, const float *x, const float *h,
                                      int n, uint16_t *out_scales);
 void hone_planes_codes(int planes, const float *scales, const float *x, int n, uint8_t *codes);
+// As hone_quantizer_nearest.
+void hone_levels_nearest(const hone_levels_t *levels, const float *scales, const float *w,
+                         int count, uint8_t *codes, float *out_values);
+void hone_integers_nearest(int limit, const float *scales, const float *w, int count,
+                           uint8_t *codes, int bias, float *out_values);
+void hone_planes_nearest(int planes, const float *scales, uint64_t stride, const float *w,
+                         int count, uint8_t *codes, float *out_values);
 static inline float hone_planes_value(int planes, const float *scales, unsigned code) {
   float sum = 0;
   for (int p = 0; p < planes; p++) sum += code >> p & 1 ? scales[p] : -scales[p];

@@ -2,20 +2,15 @@
 // exporter on the caller's. Memory is one chunk whatever the tensor; the bytes do not depend on the
 // number of threads, as rows are quantized each for itself.
 #include <inttypes.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/parallel.h"
 #include "codegen/export/export_internal.h"
 #include "quant/real.h"
 
-enum {
-  CHUNK_VALUES = 1 << 20,
-  THREAD_LIMIT = 64,
-  SLICE_ROWS = 64,  // solved together, whatever the number of threads
-};
+enum { CHUNK_VALUES = 1 << 20, SOLVER_VALUES = 1 << 22 };  // solvers want many rows at a time
 
 typedef struct stream {
   const hone_export_tensor_t *tensor;
@@ -25,7 +20,7 @@ typedef struct stream {
   uint64_t K, Kp;
   size_t scale_count;  // of a row
   int64_t step;        // rows of a chunk
-  size_t threads;
+  int threads;
   float *raw, *values;  // (step, K), (step, Kp)
   uint8_t *codes;
   uint16_t *scales;
@@ -52,45 +47,29 @@ typedef struct part {  // some rows of a chunk, on a thread of its own
   int64_t first, count, bad;  // bad: -1, or the row whose scale overflows
   uint8_t *codes;
   uint16_t *scales;
-  pthread_t thread;
-  bool is_running;
 } part_t;
 
-static void *encode_part(void *data) {
-  part_t *part = data;
-  const hone_quantizer_t *q = &part->encoder->quantizer;
+static void encode_part(void *user, int index) {
+  part_t *part = (part_t *)user + index;
   hone_quant_error_t error = {0};
-  part->bad = -1;
-  for (int64_t at = 0; at < part->count && part->bad == -1; at += SLICE_ROWS) {
-    int64_t count = part->count - at < SLICE_ROWS ? part->count - at : SLICE_ROWS;
-    part->bad =
-        hone_encoder_rows(part->encoder, part->first + at, part->values + (uint64_t)at * q->Kp,
-                          count, part->codes + (uint64_t)at * q->Kp,
-                          part->scales + (size_t)at * q->scale_count * q->planes, &error);
-  }
-  return NULL;
+  part->bad = hone_encoder_rows(part->encoder, part->first, part->values, part->count, part->codes,
+                                part->scales, &error);
 }
 
 static bool encode(stream_t *stream, int64_t row, int64_t count, hone_status_t *status) {
-  part_t parts[THREAD_LIMIT];
-  int64_t each = (count + (int64_t)stream->threads - 1) / (int64_t)stream->threads, first = 0;
-  each = (each + SLICE_ROWS - 1) / SLICE_ROWS * SLICE_ROWS;
-  size_t used = 0;
+  part_t parts[HONE_PARALLEL_LIMIT];
+  int64_t each = (count + stream->threads - 1) / stream->threads;
+  int used = 0;
   bool ok = true;
-  for (; first < count; used++, first += each) {
-    part_t *part = &parts[used];
-    *part = (part_t){.encoder = &stream->encoder,
-                     .values = stream->values + (uint64_t)first * stream->Kp,
-                     .first = row + first,
-                     .count = count - first < each ? count - first : each,
-                     .codes = stream->codes + (uint64_t)first * stream->Kp,
-                     .scales = stream->scales + (size_t)first * stream->scale_count};
-    part->is_running =
-        first + each < count && pthread_create(&part->thread, NULL, encode_part, part) == 0;
-    if (!part->is_running) encode_part(part);
-  }
-  for (size_t i = 0; i < used; i++) {
-    if (parts[i].is_running) pthread_join(parts[i].thread, NULL);
+  for (int64_t first = 0; first < count; used++, first += each)
+    parts[used] = (part_t){.encoder = &stream->encoder,
+                           .values = stream->values + (uint64_t)first * stream->Kp,
+                           .first = row + first,
+                           .count = count - first < each ? count - first : each,
+                           .codes = stream->codes + (uint64_t)first * stream->Kp,
+                           .scales = stream->scales + (size_t)first * stream->scale_count};
+  hone_parallel_run(used, encode_part, parts);
+  for (int i = 0; i < used; i++) {
     ok &= parts[i].bad == -1;
     if (parts[i].bad < -1)
       return hone_fail(status, HONE_EXHAUSTED, "tensor %s: no memory", stream->tensor->source);
@@ -130,12 +109,6 @@ static bool visit_chunks(const hone_export_t *export, stream_t *stream, hone_exp
   return true;
 }
 
-static size_t thread_count(int64_t wanted) {
-  cpu_set_t set;
-  if (wanted <= 0) wanted = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return wanted > THREAD_LIMIT ? THREAD_LIMIT : (size_t)wanted;
-}
-
 static void *allocate(uint64_t bytes) { return aligned_alloc(64, hone_round_up(bytes + 1, 64)); }
 
 static bool prepare(const hone_export_t *export, stream_t *stream, hone_status_t *status) {
@@ -167,8 +140,9 @@ bool hone_export_stream(const hone_export_t *export, const hone_export_tensor_t 
                      .is_quantized = hone_format_is_quantized(tensor->format.storage),
                      .K = (uint64_t)tensor->columns,
                      .Kp = hone_padded((uint64_t)tensor->columns),
-                     .threads = thread_count(export->compile->options.threads)};
-  stream.step = CHUNK_VALUES / (int64_t)stream.Kp / unit * unit;
+                     .threads = hone_parallel_count(export->compile->options.threads)};
+  bool is_solved = export->solver.statistics && stream.is_quantized;
+  stream.step = (is_solved ? SOLVER_VALUES : CHUNK_VALUES) / (int64_t)stream.Kp / unit * unit;
   if (stream.step < unit) stream.step = unit;
   if (stream.step > tensor->rows) stream.step = tensor->rows;
   hone_quant_error_t ignored = {0};  // no manifest has a place for it

@@ -135,7 +135,7 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
   if (solver->method != HONE_SOLVE_SCALES) encoder->statistics = statistics;
   hone_moment_set_t moments = {0};
   if (solver->method != HONE_SOLVE_SCALES &&
-      !statistics->moments(statistics->self, source, K, &moments, status))
+      !statistics->moments(statistics->self, rows->recipe, &moments, status))
     return false;
   if (encoder->rotate) rotate_moments(&moments, (uint64_t)rows->N, K, encoder->rotate);
   if (!statistics->mean_squares(statistics->self, source, &squares, status) ||
@@ -146,13 +146,14 @@ static bool calibrate(const hone_rows_t *rows, const hone_solver_t *solver, hone
     return false;
   }
   if (!moments.second) return true;
-  hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ};
+  hone_curvature_options_t options = {.factor = solver->method == HONE_SOLVE_GPTQ,
+                                      .threads = solver->threads};
   bool is_coarse = hone_format_info(encoder->quantizer.format.storage)->code_bits < 4;
   encoder->sweeps = solver->sweeps >= 0 ? solver->sweeps : is_coarse ? COARSE_SWEEPS : FINE_SWEEPS;
   bool ok = hone_curvature_init(&encoder->curvature, moments.second, K, &options, status);
-  if (ok && moments.cross && options.factor) {
+  if (ok && options.factor) {
     ok = hone_curvature_correct(&encoder->curvature, moments.cross, moments.residual, rows->N,
-                                status);
+                                solver->threads, status);
   } else {
     free(moments.cross);
     free(moments.residual);
@@ -168,8 +169,7 @@ static bool follow_kept(const hone_rows_t *rows, const hone_solver_t *solver,
   encoder->rows = rows;
   if (solver->method == HONE_SOLVE_SCALES) return true;
   encoder->statistics = statistics;
-  return statistics->moments(statistics->self, rows->recipe->sources[0], (uint64_t)rows->K, &none,
-                             status);
+  return statistics->moments(statistics->self, rows->recipe, &none, status);
 }
 
 bool hone_encode_native(const hone_rows_t *rows, size_t source, hone_native_t *out_native) {
@@ -251,7 +251,7 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
                      int64_t count, uint8_t *codes, uint16_t *scales, hone_quant_error_t *error) {
   const hone_quantizer_t *q = &encoder->quantizer;
   int64_t left = encoder->rows->N - first, real = left < 0 ? 0 : left < count ? left : count;
-  if (!encoder->curvature.cross || real == 0)
+  if ((!encoder->curvature.cross && !encoder->curvature.residual) || real == 0)
     return hone_curvature_rows(&encoder->curvature, q, encoder->sweeps, first, values, count, codes,
                                scales, &error->output);
   float *corrected = aligned_alloc(64, (uint64_t)count * q->Kp * sizeof *corrected);

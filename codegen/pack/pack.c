@@ -1,23 +1,23 @@
 // Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read,
 // quantize and write them independently, then take turns in the same order to feed the tensor's
 // hash. As the thread with the lowest unfinished chunk never waits, this cannot lock up, and memory
-// is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales plane (at
-// most 1/16 of the codes) is gathered in memory and written at the end.
+// is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales
+// plane (at most 1/16 of the codes) is gathered in memory and written at the end.
 #include "codegen/pack/pack.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "base/parallel.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "codegen/pack/layout.h"
 
-enum { THREAD_LIMIT = 64, CHUNK_VALUES = 512 * 1024 };
+enum { CHUNK_VALUES = 512 * 1024, SOLVER_VALUES = 4096 * 1024, SOLVER_ROWS = 256 };
 
 typedef struct chunk {
   uint64_t turn;
@@ -92,6 +92,13 @@ static int64_t tiles_of(const ir_recipe_t *recipe) {
 static int64_t tiles_per_chunk(const hone_pack_job_t *job, const ir_recipe_t *recipe) {
   int64_t values = job->chunk_values > 0 ? job->chunk_values : CHUNK_VALUES;
   int64_t tiles = values / (recipe->K * HONE_TILE_ROWS);
+  // Solvers go through K x K matrices once for every chunk: many rows, but chunks for many threads.
+  if (job->solver.statistics && job->chunk_values <= 0) {
+    int64_t rows = recipe->N / 8, most = SOLVER_VALUES / recipe->K;
+    if (rows > SOLVER_ROWS) rows = SOLVER_ROWS;
+    if (rows > most) rows = most;
+    if (rows / HONE_TILE_ROWS > tiles) tiles = rows / HONE_TILE_ROWS;
+  }
   return tiles < 1 ? 1 : tiles;
 }
 
@@ -320,9 +327,10 @@ static bool take_chunk(packer_t *packer, chunk_t *out_chunk) {
   return found;
 }
 
-static void *work(void *data) {
-  worker_t *worker = data;
-  packer_t *packer = worker->packer;
+static void work(void *user, int index) {
+  (void)index;
+  packer_t *packer = user;
+  worker_t own = {.packer = packer}, *worker = &own;
   chunk_t chunk;
   while (take_chunk(packer, &chunk)) {
     hone_status_t status = {0};
@@ -344,26 +352,6 @@ static void *work(void *data) {
   buffer_t *buffers[] = {&worker->values, &worker->padded, &worker->codes,
                          &worker->scales, &worker->packed, &worker->packed_scales};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
-  return NULL;
-}
-
-static size_t thread_count(int64_t wanted) {
-  cpu_set_t set;
-  if (wanted <= 0) wanted = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return wanted > THREAD_LIMIT ? THREAD_LIMIT : (size_t)wanted;
-}
-
-static void run_workers(packer_t *packer) {
-  worker_t workers[THREAD_LIMIT] = {0};
-  pthread_t threads[THREAD_LIMIT];
-  size_t count = thread_count(packer->job->threads), started = 0;
-  for (size_t i = 0; i < count; i++) workers[i].packer = packer;
-  // Fewer threads than asked for is not an error: the chunks are there for whoever comes.
-  while (started + 1 < count &&
-         pthread_create(&threads[started], NULL, work, &workers[started + 1]) == 0)
-    started++;
-  work(&workers[0]);
-  for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
 static void close_tensors(packer_t *packer) {
@@ -383,8 +371,8 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   if (!packer.tensors)
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu recipes", job->count);
   for (size_t i = 0; i < job->count; i++) {
-    total += job->items[i].bytes;
     const hone_pack_item_t *item = &job->items[i];
+    total += item->bytes;
     hone_store_add(job->solver.store, &item->recipe, item->format,
                    (int64_t)hone_padded((uint64_t)item->recipe.N));
     if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status)) {
@@ -396,7 +384,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   packer.progress = hone_progress_create("packing weights", total, true, job->progress);
   pthread_mutex_init(&packer.lock, NULL);
   pthread_cond_init(&packer.turned, NULL);
-  run_workers(&packer);
+  hone_parallel_run(hone_parallel_count(job->threads), work, &packer);
   pthread_cond_destroy(&packer.turned);
   pthread_mutex_destroy(&packer.lock);
   hone_progress_destroy(packer.progress);

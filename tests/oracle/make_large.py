@@ -6,12 +6,15 @@
   make_large.py 7b   FOLDER    Llama-2-7B: 6.7 G parameters, 13.5 GB in three shards
 
 Weights are N(0, 0.02), norm gains one. Streamed: one random block, made once from a fixed seed, is written over and over,
-so the same shape always gives the same bytes and memory stays small. There is no tokenizer: run with --ids.
+so the same shape always gives the same bytes and memory stays small. There is no tokenizer: run with --ids, or copy
+one with --tokenizer FOLDER (any whose vocabulary is no larger than the model's), which is enough to calibrate with.
+--layers N changes the number of layers.
 """
+import argparse
 import json
 import pathlib
+import shutil
 import struct
-import sys
 
 import numpy as np
 
@@ -93,12 +96,20 @@ def write_shard(path, shard, block, at):
     return at
 
 
-def main(kind, folder):
+def main(kind, folder, layers, tokenizer):
     config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act="silu", rms_norm_eps=1e-5,
                   attention_bias=False, mlp_bias=False, torch_dtype="bfloat16", **SHAPES[kind])
+    if layers:
+        config["num_hidden_layers"] = layers
+    tokens = sorted(pathlib.Path(tokenizer).glob("tokenizer*")) if tokenizer else []
+    if tokenizer:  # the special tokens of the vocabulary that is there
+        given = json.loads((pathlib.Path(tokenizer) / "config.json").read_text())
+        config.update({key: given[key] for key in ("bos_token_id", "eos_token_id") if key in given})
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for path in tokens:
+        shutil.copyfile(path, folder / path.name)
     shards, block, at, weight_map = shards_of(config), random_block(), 0, {}
     for i, shard in enumerate(shards):
         name = "model.safetensors" if len(shards) == 1 else f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors"
@@ -109,6 +120,10 @@ def main(kind, folder):
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-if len(sys.argv) != 3 or sys.argv[1] not in SHAPES:
-    raise SystemExit(__doc__)
-main(sys.argv[1], sys.argv[2])
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("kind", choices=SHAPES)
+parser.add_argument("folder")
+parser.add_argument("--layers", type=int)
+parser.add_argument("--tokenizer", metavar="FOLDER", help="folder of a model to copy tokenizer files from")
+arguments = parser.parse_args()
+main(arguments.kind, arguments.folder, arguments.layers, arguments.tokenizer)

@@ -32,9 +32,9 @@ static bool get_mean_squares(void *self, const char *source, const float **out,
   return true;
 }
 
-static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
+static bool get_moments(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
                         hone_status_t *status) {
-  (void)source;
+  uint64_t K = (uint64_t)recipe->K;
   *out = (hone_moment_set_t){.second = malloc(K * K * sizeof(float))};
   if (!out->second) return hone_fail(status, HONE_EXHAUSTED, "no memory for the moments");
   memcpy(out->second, ((layer_t *)self)->moments, K * K * sizeof(float));

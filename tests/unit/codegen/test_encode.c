@@ -48,12 +48,11 @@ static float *copy(const void *from, size_t bytes) {
   return memcpy(matrix, from, bytes);
 }
 
-static bool get_moments(void *self, const char *source, uint64_t K, hone_moment_set_t *out,
+static bool get_moments(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
                         hone_status_t *status) {
-  (void)source, (void)K, (void)status;
+  (void)recipe, (void)status;
   world_t *w = self;
   out->second = copy(w->second, sizeof w->second);
-  out->cross = copy(w->second, sizeof w->second);  // y = x
   out->residual = copy(w->residual, sizeof w->residual);
   return true;
 }

@@ -109,7 +109,6 @@ static void every_step_lowers_the_error(void **state) {
               {"nf4dq", .45}, {"bcq2p", .4},    {"bcq3p", .4}};
   layer_t layer = make_layer(INPUTS, ROWS, 31);
   uint8_t *codes = malloc(ROWS * INPUTS);
-  hone_curvature_set_threads(1);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const char *format = rows[i].format;
     double plain = solve(&layer, INPUTS, ROWS, format, false, false, 0, codes),
@@ -171,61 +170,118 @@ static void ragged_inputs_and_dead_ones(void **state) {
   layer_end(&layer);
 }
 
-// Inputs x = y + small noise and a stream that is off by a known map of x: the corrected weights
-// must predict the original's output from x better than the original weights do.
+// Inputs x = 0.9 y + noise, and a stream that is off by a known map of x: the corrected weights
+// must predict what the original gives from x better than the original weights do, and be the
+// minimum.
+enum { NARROW = 64, SAMPLES = 400 };
+typedef struct drift {
+  int64_t N;
+  float *W;               // (N, NARROW)
+  float *x, *y, *wanted;  // (SAMPLES, NARROW) twice, (SAMPLES, N)
+} drift_t;
+
+static drift_t make_drift(int64_t N, bool has_stream) {
+  uint64_t seed = 17;
+  drift_t d = {.N = N,
+               .W = aligned_alloc(64, (size_t)N * NARROW * 4),
+               .x = malloc(SAMPLES * NARROW * 4),
+               .y = malloc(SAMPLES * NARROW * 4),
+               .wanted = malloc((size_t)SAMPLES * (size_t)N * 4)};
+  for (int64_t i = 0; i < N * NARROW; i++) d.W[i] = (float)test_normal(&seed);
+  for (int s = 0; s < SAMPLES; s++) {
+    for (int k = 0; k < NARROW; k++) {
+      d.y[s * NARROW + k] = (float)test_normal(&seed);
+      d.x[s * NARROW + k] = 0.9f * d.y[s * NARROW + k] + 0.2f * (float)test_normal(&seed);
+    }
+    for (int64_t n = 0; n < N; n++) {
+      double sum = has_stream ? 0.5 * (double)d.x[s * NARROW + n % NARROW] : 0;
+      for (int k = 0; k < NARROW; k++)
+        sum += (double)d.W[n * NARROW + k] * (double)d.y[s * NARROW + k];
+      d.wanted[s * N + n] = (float)sum;
+    }
+  }
+  return d;
+}
+
+static void drift_end(drift_t *d) {
+  free(d->W);
+  free(d->x);
+  free(d->y);
+  free(d->wanted);
+}
+
+// What weights W (N, NARROW) miss for sample s.
+static double miss_of(const drift_t *d, const float *W, int s, int64_t n) {
+  double sum = (double)d->wanted[s * d->N + n];
+  for (int k = 0; k < NARROW; k++) sum -= (double)W[n * NARROW + k] * (double)d->x[s * NARROW + k];
+  return sum;
+}
+
+static double error_of(const drift_t *d, const float *W) {
+  double sum = 0;
+  for (int s = 0; s < SAMPLES; s++)
+    for (int64_t n = 0; n < d->N; n++) sum += miss_of(d, W, s, n) * miss_of(d, W, s, n);
+  return sum;
+}
+
 static void correction_makes_up_for_moved_inputs(void **state) {
   (void)state;
-  enum { N = 8, SMALL = 64, SAMPLES = 400 };
-  for (int solved = 0; solved < 2; solved++) {  // both ways to solve: few rows, many rows
-    int64_t rows = solved ? 3 * SMALL : N;
-    uint64_t seed = 17;
-    float *W = aligned_alloc(64, (size_t)rows * SMALL * 4), *D = calloc((size_t)rows * SMALL, 4);
-    float *H = calloc(SMALL * SMALL, 4), *C = calloc(SMALL * SMALL, 4);
-    float *x = malloc(SAMPLES * SMALL * 4), *y = malloc(SAMPLES * SMALL * 4),
-          *gap = malloc((size_t)SAMPLES * (size_t)rows * 4);
-    for (int64_t i = 0; i < rows * SMALL; i++) W[i] = (float)test_normal(&seed);
-    for (int s = 0; s < SAMPLES; s++) {
-      for (int k = 0; k < SMALL; k++) {
-        y[s * SMALL + k] = (float)test_normal(&seed);
-        x[s * SMALL + k] = 0.9f * y[s * SMALL + k] + 0.2f * (float)test_normal(&seed);
+  for (int has_stream = 0; has_stream < 2; has_stream++) {
+    int64_t N = 8;
+    drift_t d = make_drift(N, has_stream);
+    float *H = calloc(NARROW * NARROW, 4), *C = NULL, *D = NULL;
+    if (has_stream)
+      D = calloc((size_t)N * NARROW, 4);
+    else
+      C = calloc(NARROW * NARROW, 4);
+    for (int s = 0; s < SAMPLES; s++)
+      for (int j = 0; j < NARROW; j++) {
+        const float *x = d.x + s * NARROW, *y = d.y + s * NARROW;
+        for (int i = 0; i < NARROW; i++) H[i * NARROW + j] += x[i] * x[j] / SAMPLES;
+        for (int i = 0; i < NARROW && C; i++) C[i * NARROW + j] += y[i] * x[j] / SAMPLES;
+        for (int64_t n = 0; n < N && D; n++)
+          D[n * NARROW + j] += (float)miss_of(&d, d.W, s, n) * x[j] / SAMPLES;
       }
-      for (int64_t n = 0; n < rows; n++) gap[s * rows + n] = x[s * SMALL + n % SMALL] * 0.5f;
-      for (int i = 0; i < SMALL; i++) {
-        for (int j = 0; j < SMALL; j++) {
-          H[i * SMALL + j] += x[s * SMALL + i] * x[s * SMALL + j] / SAMPLES;
-          C[i * SMALL + j] += y[s * SMALL + i] * x[s * SMALL + j] / SAMPLES;
-        }
-        for (int64_t n = 0; n < rows; n++)
-          D[n * SMALL + i] += gap[s * rows + n] * x[s * SMALL + i] / SAMPLES;
-      }
-    }
     hone_curvature_t curvature;
     hone_status_t status = {0};
-    hone_curvature_options_t options = {.factor = true, .damping = 1e-4};
-    assert_works(hone_curvature_init(&curvature, H, SMALL, &options, &status), &status);
-    assert_works(hone_curvature_correct(&curvature, C, D, rows, &status), &status);
-    float *fixed = aligned_alloc(64, (size_t)rows * SMALL * 4);
-    assert_true(hone_curvature_apply(&curvature, SMALL, 0, W, rows, fixed));
-    double before = 0, after = 0;
-    for (int s = 0; s < SAMPLES; s++)
-      for (int64_t n = 0; n < rows; n++) {
-        double want = (double)gap[s * rows + n], plain = 0, better = 0;
-        for (int k = 0; k < SMALL; k++) {
-          want += (double)W[n * SMALL + k] * (double)y[s * SMALL + k];
-          plain += (double)W[n * SMALL + k] * (double)x[s * SMALL + k];
-          better += (double)fixed[n * SMALL + k] * (double)x[s * SMALL + k];
-        }
-        before += (want - plain) * (want - plain);
-        after += (want - better) * (want - better);
-      }
+    hone_curvature_options_t options = {.factor = true, .damping = 1e-4, .threads = 2};
+    assert_works(hone_curvature_init(&curvature, H, NARROW, &options, &status), &status);
+    assert_works(hone_curvature_correct(&curvature, C, D, N, 2, &status), &status);
+    float *fixed = aligned_alloc(64, (size_t)N * NARROW * 4);
+    assert_true(hone_curvature_apply(&curvature, NARROW, 0, d.W, 3, fixed));
+    assert_true(
+        hone_curvature_apply(&curvature, NARROW, 3, d.W + 3 * NARROW, N - 3, fixed + 3 * NARROW));
+    double before = error_of(&d, d.W), after = error_of(&d, fixed);
     if (!(after < 0.9 * before)) fail_msg("%g before, %g after", before, after);
+    for (int i = 0; i < 5; i++)  // no neighbour is better
+      for (int sign = -1; sign <= 1; sign += 2) {
+        float *at = &fixed[i * 97 % (N * NARROW)], old = *at;
+        *at += (float)sign * 0.01f;
+        assert_true(error_of(&d, fixed) > after);
+        *at = old;
+      }
     hone_curvature_deinit(&curvature);
     free(fixed);
-    free(W);
-    free(x);
-    free(y);
-    free(gap);
+    drift_end(&d);
   }
+}
+
+static void rows_do_not_depend_on_each_other(void **state) {
+  (void)state;
+  static const char *const formats[] = {"nf4", "bcq2", "mxfp4"};
+  layer_t layer = make_layer(300, ROWS, 8);
+  uint64_t Kp = hone_padded(300);
+  for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
+    uint8_t *all = malloc(ROWS * Kp), *some = malloc(ROWS * Kp);
+    layer_t part = layer;
+    part.weights = layer.weights + 8 * Kp;
+    solve(&layer, 300, ROWS, formats[f], true, true, 2, all);
+    solve(&part, 300, 9, formats[f], true, true, 2, some);
+    assert_memory_equal(all + 8 * Kp, some, 9 * Kp);
+    free(all);
+    free(some);
+  }
+  layer_end(&layer);
 }
 
 static void same_rows_same_bytes(void **state) {
@@ -261,6 +317,7 @@ int main(void) {
       cmocka_unit_test(descent_is_near_brute_force),
       cmocka_unit_test(ragged_inputs_and_dead_ones),
       cmocka_unit_test(correction_makes_up_for_moved_inputs),
+      cmocka_unit_test(rows_do_not_depend_on_each_other),
       cmocka_unit_test(same_rows_same_bytes),
       cmocka_unit_test(bad_moments_are_refused),
   };

@@ -353,14 +353,17 @@ static void nearest_is_what_rows_use(void **state) {
     float *row = aligned_alloc(64, 256 * sizeof(float));
     for (int k = 0; k < 256; k++) row[k] = (float)test_normal(&seed);
     assert_true(round_trip(&b, row));
+    float scales[3][256] = {{0}}, value[256];  // one for every weight
+    uint8_t codes[256];
+    for (uint32_t p = 0; p < b.q.planes; p++)
+      for (uint64_t k = 0; k < 256; k++)
+        scales[p][k] = hone_quantizer_scale(&b.q, 0, b.scales[k / format.group * b.q.planes + p]);
+    hone_quantizer_nearest(&b.q, scales[0], 256, row, 256, codes, value);
     for (uint64_t k = 0; k < 256; k++) {
-      float scales[3], value;
-      for (uint32_t p = 0; p < b.q.planes; p++)
-        scales[p] = hone_quantizer_scale(&b.q, 0, b.scales[k / format.group * b.q.planes + p]);
-      uint8_t code = hone_quantizer_nearest(&b.q, scales, row[k], &value);
-      assert_int_equal(code, b.codes[k]);
-      assert_true(value == b.decoded[k]);
-      assert_true(value == hone_quantizer_value(&b.q, scales, code));
+      float group[3] = {scales[0][k], scales[1][k], scales[2][k]};
+      assert_int_equal(codes[k], b.codes[k]);
+      assert_true(value[k] == b.decoded[k]);
+      assert_true(value[k] == hone_quantizer_value(&b.q, group, codes[k]));
     }
     free(row);
     bench_end(&b);
