@@ -100,7 +100,7 @@ same "tensors made again for other threads" 0 "$(made killed)"
 # a target holds some of the text out: also where it chooses the formats that were given before
 expect_exit 0 "$hone" compile "$story_model" -o one.gguf "${fast[@]}" --emit gguf --weights int4:32 --head int4:32 --work one
 mark
-expect_exit 0 "$hone" compile "$story_model" -o two.gguf "${fast[@]}" --emit gguf --target-bpw 8 --formats int4:32 \
+expect_exit 0 "$hone" compile "$story_model" -o two.gguf "${fast[@]}" --emit gguf --target-bpw 16 --formats int4:32 \
   --probe-tokens 64 --work one
 same "tensors made again for windows held out" "$(kept one)" "$(made one)"
 

@@ -8,6 +8,7 @@ chosen() {
        inside && $1 == "\"name\":" { name = $2 }
        inside && $1 == "\"format\":" { print name, $2 }' "$1"
 }
+formats_printed() { awk '$1 == "weights" { inside = 1; next } /bits per weight/ { exit } inside { print $2 }' err | sort -u | xargs; }
 deep() { awk -v key="\"$1\":" '$1 == key { sub(/,$/, "", $2); print $2; exit }' "$2"; }
 bits() { deep bits_per_weight "$1"; }
 
@@ -52,6 +53,11 @@ size=$(deep weight_bytes report.json)
 expect_exit 0 "$hone" compile "$story_model" -o bytes --target-bytes "$size" "${fast[@]}" --solver scales --acts f32 -q
 "$hone" report bytes --json >bytes.json
 within "bytes" "$(json tensor_bytes bytes.json)" $((size * 97 / 100)) "$size"
+
+expect_exit 0 "$hone" compile "$story_model" --to transform --target-bpw 32 --formats int4:32,q8:32 "${fast[@]}"
+same "more than enough: the best for all" "q8<32>" "$(formats_printed)"
+expect_exit 0 "$hone" compile "$story_model" --to transform --target-bpw 6 --formats int4:32,q8:32 "${fast[@]}"
+same "only formats that are allowed" "int4<32> q8<32>" "$(formats_printed)"
 
 # ---- what goes wrong
 expect_exit 1 "$hone" compile "$story_model" -o x --target-bpw 3 --formats nf4,q8 "${fast[@]}"
