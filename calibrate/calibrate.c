@@ -251,7 +251,6 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
 
 static void start_over(calibrator_t *c) {
   c->next_block = 0;
-  if (c->reference.session) hone_walk_release(c->reference.session);
   for (size_t i = 0; i < hone_map_count(c->by_tensor); i++) {
     tap_t *tap = hone_map_value(c->by_tensor, i);
     hone_moments_deinit(&tap->moments);
@@ -281,7 +280,8 @@ static bool reach(calibrator_t *c, const tap_t *tap, hone_status_t *status) {
   if (!c->follows || !wants(c, tap->block + 1, c->block_count)) return true;
   if (c->next_block > tap->block + 1) start_over(c);
   c->want_second = true;
-  c->target = c->block_count;  // nobody listens on the way
+  // Another tensor of the block may want its moments; nobody listens on the way there.
+  c->target = wants(c, tap->block, tap->block + 1) ? tap->block : c->block_count;
   while (c->next_block <= tap->block)
     if (!walk_block(c, status)) return false;
   return true;
