@@ -13,11 +13,12 @@
 
 #include "base/text.h"
 
-enum { INTERVAL_MS = 60, BAR_COLUMNS = 24, COLUMNS_LIMIT = 200 };
+enum { INTERVAL_MS = 60, FORECAST_MS = 2000, BAR_COLUMNS = 16, COLUMNS_LIMIT = 200 };
 
 struct hone_progress {
   char label[48];
   uint64_t total;
+  uint64_t begin_ms;
   bool is_bytes;
   atomic_uint_fast64_t done;
   atomic_uint_fast64_t next_ms;  // do not draw before
@@ -38,8 +39,23 @@ hone_progress_t *hone_progress_create(const char *label, uint64_t total, bool is
   snprintf(progress->label, sizeof progress->label, "%s", label);
   progress->total = total;
   progress->is_bytes = is_bytes;
+  progress->begin_ms = now_ms();
   atomic_flag_clear(&progress->pen);
   return progress;
+}
+
+// The time left if the rest goes as fast as what is done: "  2:05 left", or nothing where it is too
+// early to tell or hardly worth it.
+static void format_left(const hone_progress_t *progress, double share, char out[24]) {
+  uint64_t spent = now_ms() - progress->begin_ms;
+  double left = share > 0 ? (double)spent * (1 - share) / share / 1000 : 0;
+  out[0] = '\0';
+  if (spent < FORECAST_MS || left < 1 || left > 360000) return;
+  unsigned seconds = (unsigned)left;
+  if (seconds >= 3600)
+    snprintf(out, 24, "  %u:%02u:%02u left", seconds / 3600, seconds / 60 % 60, seconds % 60);
+  else
+    snprintf(out, 24, "  %u:%02u left", seconds / 60, seconds % 60);
 }
 
 static void draw(const hone_progress_t *progress, uint64_t done, const char *item) {
@@ -59,9 +75,14 @@ static void draw(const hone_progress_t *progress, uint64_t done, const char *ite
   } else {
     snprintf(amount, sizeof amount, "%" PRIu64 " / %" PRIu64, done, progress->total);
   }
-  char line[COLUMNS_LIMIT + 1];
-  snprintf(line, columns, "%s [%s] %3d%%  %s  %s", progress->label, bar, (int)(share * 100), amount,
-           item ? item : "");
+  char line[COLUMNS_LIMIT + 1], left[24];
+  format_left(progress, share, left);
+  int percent = (int)(share * 100);
+  if (!item) item = "";
+  int wanted = snprintf(line, columns, "%s [%s] %3d%%  %s%s  %s", progress->label, bar, percent,
+                        amount, left, item);
+  if (wanted >= (int)columns)  // the amount can be done without
+    snprintf(line, columns, "%s [%s] %3d%%%s  %s", progress->label, bar, percent, left, item);
   // One write, so that lines of several threads never mix; \033[K clears what a longer line left.
   char text[COLUMNS_LIMIT + 16];
   int length = snprintf(text, sizeof text, "\r%s\033[K", line);

@@ -1,4 +1,5 @@
-// Progress bar on stderr: drawn only on a terminal, removed when done. Thread rule:
+// Progress bar on stderr: drawn only on a terminal, with the time that is left once it can be told,
+// removed when done. Thread rule:
 // hone_progress_add from any thread, the rest from one.
 #ifndef HONE_BASE_PROGRESS_H
 #define HONE_BASE_PROGRESS_H

@@ -381,7 +381,8 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     }
   }
   packer.hasher = hone_hasher_create();
-  packer.progress = hone_progress_create("packing weights", total, true, job->progress);
+  const char *label = job->solver.statistics ? "solving weights" : "packing weights";
+  packer.progress = hone_progress_create(label, total, true, job->progress);
   pthread_mutex_init(&packer.lock, NULL);
   pthread_cond_init(&packer.turned, NULL);
   hone_parallel_run(hone_parallel_count(job->threads), work, &packer);

@@ -8,6 +8,13 @@ for format in f32 bf16 nf4; do
   checks=$((checks + 1))
   cmp "a-$format" "other place/deep/b $format" || bad "$format: another folder gave other bytes"
 done
+text=$src/tests/golden/stories260k/dorian_gray_excerpt.txt
+for threads in 1 2 5; do
+  expect_exit 0 "$hone" compile "$story_model" -o calibrated-$threads --weights nf4 --calibrate "$text" \
+    --calibration-tokens 2048 --threads $threads
+  checks=$((checks + 1))
+  cmp calibrated-1 calibrated-$threads || bad "calibrated: $threads threads gave other bytes"
+done
 expect_exit 0 "$hone" compile "$story_model" -o a.mlir --emit ir
 expect_exit 0 "$hone" compile "other place/deep/stories260k" -o b.mlir --emit ir
 same "IR of two folders, the checkpoint's path aside" "$(sed 's/checkpoint = "[^"]*"//' a.mlir)" "$(sed 's/checkpoint = "[^"]*"//' b.mlir)"

@@ -30,6 +30,22 @@ for count in 1 3; do
   same "tensors made after $count" $((total - count)) "$(made cut-$count)"
   same "remains of the killed run" "" "$(find cut-$count -name '.hone-*')"
 done
+
+# Ctrl-C while tensors are being solved: exit 130, nothing half-written anywhere, and what was finished stays
+mkdir scratch
+(TMPDIR=$work/scratch exec setsid "$hone" compile "$story_model" -o interrupted "${program[@]}" --sweeps 100 --work stop >/dev/null 2>&1) &
+pid=$!
+while kill -0 $pid 2>/dev/null && [ "$(kept stop)" -lt 2 ]; do sleep 0.002; done
+kill -INT $pid
+wait $pid
+same "Ctrl-C while solving: exit" 130 $?
+checks=$((checks + 1))
+[ ! -e interrupted ] || bad "an interrupted compile left its output"
+same "an interrupted compile left files" "" "$(find . -name '.hone-*'; ls scratch)"
+expect_exit 0 "$hone" compile "$story_model" -o finished "${program[@]}" --sweeps 100 --work stop
+expect_exit 0 "$hone" compile "$story_model" -o straight "${program[@]}" --sweeps 100
+equal straight finished
+
 # torn, damaged and empty files are made again, others before and after them are not
 i=0
 for file in keep/*; do
