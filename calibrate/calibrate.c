@@ -20,6 +20,7 @@ typedef struct tap {
   uint32_t count[2];
   bool is_added;  // its output is added to the stream that enters the block
   bool is_done;
+  const char *correction;           // the reference's vector that corrects the linear, or NULL
   bool is_known[IR_SOURCE_LIMIT];   // sources whose tensors need no statistics (skip)
   bool has_asked[IR_SOURCE_LIMIT];  // sources whose tensors got the second moments of this walk
 } tap_t;
@@ -47,6 +48,7 @@ typedef struct calibrator {
   uint32_t next_block;  // all blocks before it are done
   bool keep_all;        // second moments of all blocks, not of the latest one only
   bool follows;         // calibrates on inputs of the quantized model, too
+  bool corrects;        // means are asked for
   bool progress;
   int threads;
   // of the walk under way
@@ -71,7 +73,7 @@ static bool is_known(const tap_t *tap, const char *source) {
 
 // Whether both models walk through the block: only where their difference is listened to.
 static bool walks_both(const calibrator_t *c, uint32_t block) {
-  return c->follows && c->want_second && c->is_changed && block == c->target;
+  return c->follows && (c->want_second || c->corrects) && c->is_changed && block == c->target;
 }
 
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
@@ -80,7 +82,7 @@ static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
       .K = K,
       .N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0,
       .second = c->want_second && (tap->block == c->target || (c->keep_all && !c->follows)),
-      .cross = both && !tap->is_added,
+      .cross = both && c->want_second && !tap->is_added,
       .threads = c->threads};
   if (!hone_moments_init(&tap->moments, &options, c->status)) return false;
   for (int w = 0; w < 2; w++) {
@@ -228,7 +230,7 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
   c->status = status;
   c->failed = false;
-  if (c->follows && c->want_second && !follow(c, status)) return false;
+  if (c->follows && (c->want_second || c->corrects) && !follow(c, status)) return false;
   // Where nobody listens the original goes alone.
   bool both = walks_both(c, c->next_block) && wants(c, c->next_block, c->next_block + 1);
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
@@ -360,6 +362,39 @@ static bool get_moments(void *self, const ir_recipe_t *recipe, hone_moment_set_t
   return true;
 }
 
+static bool copy_means(const double *from, uint32_t count, float **out) {
+  *out = malloc((count ? count : 1) * sizeof **out);
+  for (uint32_t i = 0; i < count && *out; i++) (*out)[i] = (float)from[i];
+  return *out != NULL;
+}
+
+static bool get_means(void *self, const char *source, hone_mean_set_t *out, hone_status_t *status) {
+  tap_t *tap;
+  *out = (hone_mean_set_t){0};
+  if (!require(self, source, false, &tap, status)) return false;
+  if (!tap) return true;
+  const hone_moments_t *m = &tap->moments;
+  const double *x = m->sums, *y = m->sums + m->K, *gap = y + m->K;
+  if (copy_means(x, m->K, &out->input) && copy_means(m->N ? x : y, m->K, &out->original) &&
+      (!m->N || copy_means(gap, m->N, &out->gap)))
+    return true;
+  free(out->input);
+  free(out->original);
+  free(out->gap);
+  *out = (hone_mean_set_t){0};
+  return hone_fail(status, HONE_EXHAUSTED, "no memory for the means of %s", source);
+}
+
+static void correct_row(void *self, const char *source, int64_t row, float value) {
+  calibrator_t *c = self;
+  const tap_t *tap = hone_map_get(c->by_source, source);
+  if (!c->follows || !tap || !tap->correction) return;
+  c->is_changed = true;
+  for (size_t s = 0; s < tap->recipe.source_count; s++)
+    if (!strcmp(tap->recipe.sources[s], source))
+      (void)hone_reference_add(&c->reference, &tap->recipe, s, row, tap->correction, value);
+}
+
 static void replace_row(void *self, const char *source, int64_t row, const float *values) {
   calibrator_t *c = self;
   const tap_t *tap = hone_map_get(c->by_source, source);
@@ -429,6 +464,12 @@ static uint64_t make_taps(calibrator_t *c) {
     for (size_t s = 0; s < recipe.source_count; s++)
       hone_map_put(c->by_source, recipe.sources[s], tap);
   }
+  for (size_t i = 0; i < ir_recipe_count(model); i++) {
+    ir_recipe_t recipe;
+    if (!ir_recipe_at(model, i, &recipe) || !recipe.corrects) continue;
+    tap_t *tap = hone_map_get(c->by_tensor, recipe.corrects);
+    if (tap) tap->correction = recipe.name;
+  }
   return bytes;
 }
 
@@ -473,12 +514,16 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->progress = compile->options.progress;
   c->threads = (int)compile->options.threads;
   const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
-  c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
+  c->corrects = compile->options.bias_correction;
+  c->follows = (!inputs || !strcmp(inputs, "quantized")) &&
+               (!solver || strcmp(solver, "scales") || c->corrects);
   compile->statistics = (hone_statistics_t){.self = c,
                                             .mean_squares = get_mean_squares,
                                             .moments = get_moments,
                                             .skip = skip_tensor,
                                             .replace = replace_row,
+                                            .means = get_means,
+                                            .correct = correct_row,
                                             .close = close_calibrator};
   return open_calibrator(compile, c, status);
 }

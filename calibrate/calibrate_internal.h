@@ -18,12 +18,13 @@ typedef struct hone_moments {
   float *cross;   // (K, K) sum of y x^T, y the original's input; NULL: not collected
   uint32_t N;
   float *residual;  // (N, K) sum of (s - s') x^T, see hone_moment_set_t; NULL: not collected
+  double *sums;     // x (K), y (K), s - s' (N); divided by rows when done
   int threads;
 } hone_moments_t;
 
 typedef struct hone_moments_options {
   uint32_t K;
-  uint32_t N;  // rows of the residual, 0: not collected
+  uint32_t N;  // outputs, of a linear that is added to a stream that is off; 0: it is not
   bool second, cross;
   int threads;
 } hone_moments_options_t;
@@ -31,9 +32,8 @@ typedef struct hone_moments_options {
 HONE_MUST_CHECK bool hone_moments_init(hone_moments_t *moments,
                                        const hone_moments_options_t *options,
                                        hone_status_t *status);
-// x (M, K); y (M, K) where cross is collected; gap (M, N), s - s', where the residual is. M should
-// be some hundreds, which is what makes the updates run at the speed of a matrix product. False: no
-// memory.
+// x (M, K); y (M, K); gap (M, N), s - s'. M should be some hundreds, which is what makes the
+// updates run at the speed of a matrix product. False: no memory.
 HONE_MUST_CHECK bool hone_moments_add(hone_moments_t *moments, const float *x, const float *y,
                                       const float *gap, uint32_t M);
 void hone_moments_finish(hone_moments_t *moments);
@@ -53,6 +53,9 @@ typedef struct hone_reference {
 // that `recipe` says. Only plain floats can be written: false otherwise.
 bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
                           int64_t row, const float *values);
+// Adds to the element of the vector `name` that goes with this row of a source of `recipe`.
+bool hone_reference_add(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
+                        int64_t row, const char *name, float value);
 HONE_MUST_CHECK bool hone_reference_open(const hone_compile_t *compile, uint32_t context,
                                          hone_reference_t *out_reference, hone_status_t *status);
 void hone_reference_close(hone_reference_t *reference);

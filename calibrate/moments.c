@@ -11,10 +11,11 @@ bool hone_moments_init(hone_moments_t *moments, const hone_moments_options_t *op
   *moments = (hone_moments_t){.K = K, .N = N, .threads = options->threads};
   moments->squares = calloc(K, sizeof(double));
   moments->mean_squares = calloc(K, sizeof(float));
-  bool ok = moments->squares && moments->mean_squares;
+  moments->sums = calloc((size_t)K * 2 + N, sizeof(double));
+  bool ok = moments->squares && moments->mean_squares && moments->sums;
   if (options->second) ok = ok && (moments->second = calloc(matrix, sizeof(float)));
   if (options->cross) ok = ok && (moments->cross = calloc(matrix, sizeof(float)));
-  if (N) ok = ok && (moments->residual = calloc((size_t)N * K, sizeof(float)));
+  if (N && options->second) ok = ok && (moments->residual = calloc((size_t)N * K, sizeof(float)));
   if (ok) return true;
   hone_moments_deinit(moments);
   return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %u inputs", K);
@@ -35,6 +36,11 @@ static bool add_product(const hone_moments_t *moments, const float *a, uint32_t 
                               moments->threads);
 }
 
+static void add_sums(const float *rows, uint32_t M, uint32_t K, double *sums) {
+  for (uint32_t m = 0; m < M; m++)
+    for (uint32_t k = 0; k < K; k++) sums[k] += (double)rows[(size_t)m * K + k];
+}
+
 bool hone_moments_add(hone_moments_t *moments, const float *x, const float *y, const float *gap,
                       uint32_t M) {
   uint32_t K = moments->K;
@@ -44,6 +50,9 @@ bool hone_moments_add(hone_moments_t *moments, const float *x, const float *y, c
       moments->squares[k] += value * value;
     }
   moments->rows += M;
+  add_sums(x, M, K, moments->sums);
+  add_sums(y, M, K, moments->sums + K);
+  add_sums(gap, M, moments->N, moments->sums + 2 * (size_t)K);
   return (!moments->second || add_product(moments, x, K, x, M, true, moments->second)) &&
          (!moments->cross || add_product(moments, y, K, x, M, false, moments->cross)) &&
          (!moments->residual ||
@@ -65,6 +74,7 @@ void hone_moments_finish(hone_moments_t *moments) {
   double inverse = moments->rows ? 1.0 / (double)moments->rows : 0;
   for (uint64_t k = 0; k < K; k++)
     moments->mean_squares[k] = (float)(moments->squares[k] * inverse);
+  for (uint64_t i = 0; i < 2 * K + moments->N; i++) moments->sums[i] *= inverse;
   for (uint64_t i = 0; i < K * K && moments->cross; i++) moments->cross[i] *= (float)inverse;
   for (uint64_t i = 0; i < moments->N * K && moments->residual; i++)
     moments->residual[i] *= (float)inverse;
@@ -81,6 +91,7 @@ void hone_moments_drop_second(hone_moments_t *moments) {
 void hone_moments_deinit(hone_moments_t *moments) {
   free(moments->squares);
   free(moments->mean_squares);
+  free(moments->sums);
   hone_moments_drop_second(moments);
   *moments = (hone_moments_t){0};
 }

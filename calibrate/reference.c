@@ -13,6 +13,7 @@ static bool compile_reference(const hone_compile_t *outer, hone_reference_t *ref
       .options = {.model = outer->options.model,
                   .output = output,
                   .fold_norms = outer->options.fold_norms,  // so that both have the same inputs
+                  .correct_all = outer->options.bias_correction,
                   .acts = "f32",
                   .cache = "f32",
                   .emit = "lib",
@@ -99,6 +100,21 @@ bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe
       return false;
     }
   }
+  return true;
+}
+
+bool hone_reference_add(hone_reference_t *reference, const ir_recipe_t *recipe, size_t source,
+                        int64_t row, const char *name, float value) {
+  hone_tensor_t tensor;
+  uint8_t *bytes;
+  float sum;
+  int64_t n = packed_row(reference, recipe, source, row);
+  if (!hone_walk_tensor(reference->session, name, &tensor, &bytes) || n < 0 ||
+      n >= (int64_t)tensor.N)
+    return false;
+  memcpy(&sum, bytes + (size_t)n * sizeof sum, sizeof sum);
+  sum += value;
+  memcpy(bytes + (size_t)n * sizeof sum, &sum, sizeof sum);
   return true;
 }
 

@@ -84,6 +84,7 @@ bool hone_textual_check(const ir_model_t *model, const char *path, hone_checkpoi
     ir_recipe_t recipe;
     int64_t N, K;
     if (!ir_recipe_at(model, i, &recipe)) continue;
+    if (recipe.source_count == 0) continue;  // a correction
     if (!combine_shapes(&recipe, checkpoint, &N, &K, status))
       return hone_note(status, "%.300s: recipe @%.200s", path, recipe.name);
     if (N != recipe.N || K != recipe.K)

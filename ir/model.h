@@ -50,7 +50,9 @@ typedef struct ir_recipe {
   size_t source_count;
   ir_combine_t combine;
   hone_format_t format;
-  int64_t N, K;      // K == 1 and rank 1 in the type for vectors
+  int64_t N, K;          // K == 1 and rank 1 in the type for vectors
+  const char *corrects;  // of a vector: the weight whose linear's mean error is added to the
+                         // sources (there may be none); NULL: nothing is
   const char *gain;  // source vector (K): element k multiplies column k of all sources; NULL: none
   int64_t rotate;    // size of the Hadamard blocks that rows (times gain) are multiplied by; 0: as
                      // they are

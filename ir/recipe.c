@@ -54,13 +54,15 @@ void ir_recipe_add(ir_model_t *model, const ir_recipe_t *recipe) {
   size_t count = recipe->source_count < IR_SOURCE_LIMIT ? recipe->source_count : IR_SOURCE_LIMIT;
   MlirAttribute sources[IR_SOURCE_LIMIT];
   for (size_t i = 0; i < count; i++) sources[i] = ir_make_text(context, recipe->sources[i]);
-  ir_named_t attributes[6] = {
+  ir_named_t attributes[7] = {
       {"sym_name", ir_make_text(context, recipe->name)},
       {"sources", mlirArrayAttrGet(context, (intptr_t)count, sources)},
       {"combine", ir_make_text(context, ir_combine_names[recipe->combine])},
       {"type", mlirTypeAttrGet(recipe_type(context, recipe))},
   };
   size_t used = 4;
+  if (recipe->corrects)
+    attributes[used++] = (ir_named_t){"corrects", ir_make_text(context, recipe->corrects)};
   if (recipe->gain) attributes[used++] = (ir_named_t){"gain", ir_make_text(context, recipe->gain)};
   if (recipe->rotate)
     attributes[used++] = (ir_named_t){"rotate", ir_make_i64(context, recipe->rotate)};
@@ -83,13 +85,24 @@ static bool read_sources(ir_session_t *session, MlirOperation op, ir_recipe_t *o
   MlirAttribute sources = ir_attribute(op, "sources");
   if (mlirAttributeIsNull(sources) || !mlirAttributeIsAArray(sources)) return false;
   intptr_t count = mlirArrayAttrGetNumElements(sources);
-  if (count < 1 || count > IR_SOURCE_LIMIT) return false;
+  if (count < 0 || count > IR_SOURCE_LIMIT) return false;
   for (intptr_t i = 0; i < count; i++) {
     MlirStringRef text;
     if (!ir_attribute_text(mlirArrayAttrGetElement(sources, i), &text)) return false;
     out->sources[i] = ir_ref_copy(text, ir_session_arena(session));
   }
   out->source_count = (size_t)count;
+  return true;
+}
+
+// *out is NULL where the attribute is left out.
+static bool read_name(ir_session_t *session, MlirOperation op, const char *name, const char **out) {
+  MlirAttribute attribute = ir_attribute(op, name);
+  MlirStringRef text;
+  *out = NULL;
+  if (mlirAttributeIsNull(attribute)) return true;
+  if (!ir_attribute_text(attribute, &text)) return false;
+  *out = ir_ref_copy(text, ir_session_arena(session));
   return true;
 }
 
@@ -110,12 +123,9 @@ bool ir_recipe_read(ir_session_t *session, MlirOperation op, ir_recipe_t *out_re
   }
   MlirAttribute rotate = ir_attribute(op, "rotate");
   if (!mlirAttributeIsNull(rotate) && !ir_attribute_i64(rotate, &recipe.rotate)) return false;
-  MlirAttribute gain = ir_attribute(op, "gain");
-  MlirStringRef source;
-  if (!mlirAttributeIsNull(gain)) {
-    if (!ir_attribute_text(gain, &source)) return false;
-    recipe.gain = ir_ref_copy(source, ir_session_arena(session));
-  }
+  if (!read_name(session, op, "gain", &recipe.gain) ||
+      !read_name(session, op, "corrects", &recipe.corrects))
+    return false;
   recipe.name = ir_ref_copy(name, ir_session_arena(session));
   *out_recipe = recipe;
   return true;

@@ -81,7 +81,8 @@ static bool check_sources(ir_verifier_t *v, MlirOperation op, MlirStringRef name
   if (!mlirAttributeIsNull(sources) && mlirAttributeIsAArray(sources)) {
     count = mlirArrayAttrGetNumElements(sources);
   }
-  if (count < 1 || count > IR_SOURCE_LIMIT) {
+  intptr_t fewest = mlirAttributeIsNull(ir_attribute(op, "corrects")) ? 1 : 0;
+  if (count < fewest || count > IR_SOURCE_LIMIT) {
     return ir_verify_fail(v, op, "recipe @%.*s needs 1 to %d sources, not %d", (int)name.length,
                           name.data, IR_SOURCE_LIMIT, count > 1000 ? 1000 : (int)count);
   }
@@ -95,6 +96,7 @@ static bool check_sources(ir_verifier_t *v, MlirOperation op, MlirStringRef name
   }
   MlirStringRef combine = {0};
   ir_attribute_text(ir_attribute(op, "combine"), &combine);
+  if (count == 0 && ir_ref_is(combine, "single")) return true;
   intptr_t least = ir_ref_is(combine, "single") ? 1 : 2;
   intptr_t most = least == 1 ? 1 : ir_ref_is(combine, "interleave") ? 2 : IR_SOURCE_LIMIT;
   if (count >= least && count <= most) return true;
@@ -132,6 +134,15 @@ static bool check_gain(ir_verifier_t *v, MlirOperation op, const char *what, int
   return columns > 1 || ir_verify_fail(v, op, "%s: a vector has no columns for a gain", what);
 }
 
+static bool check_corrects(ir_verifier_t *v, MlirOperation op, const char *what, int64_t columns) {
+  MlirAttribute attribute = ir_attribute(op, "corrects");
+  MlirStringRef text;
+  if (mlirAttributeIsNull(attribute)) return true;
+  if (!ir_attribute_text(attribute, &text) || !ir_ref_is_symbol(text))
+    return ir_verify_fail(v, op, "%s: corrects is not the name of a recipe", what);
+  return columns == 1 || ir_verify_fail(v, op, "%s: only a vector can correct a linear", what);
+}
+
 static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   MlirStringRef name = {0};
   ir_attribute_text(ir_attribute(op, "sym_name"), &name);
@@ -149,7 +160,9 @@ static bool check_recipe(ir_verifier_t *v, MlirOperation op) {
   if (!check_sources(v, op, name) || !check_type(v, op, name)) return false;
   int64_t K = columns_of(op);
   const char *what = hone_arena_format(v->arena, "recipe @%.*s", (int)name.length, name.data);
-  if (!ir_verify_rotate(v, op, what, K) || !check_gain(v, op, what, K)) return false;
+  if (!ir_verify_rotate(v, op, what, K) || !check_gain(v, op, what, K) ||
+      !check_corrects(v, op, what, K))
+    return false;
   ir_recipe_t recipe;
   if (!ir_recipe_read(v->model->session, op, &recipe)) {
     return ir_verify_fail(v, op, "recipe @%.*s is malformed", (int)name.length, name.data);

@@ -252,6 +252,16 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
                         columns);
 }
 
+// A correction is the bias of the one linear whose weight it names.
+static bool check_correction(ir_verifier_t *v, MlirOperation op, const char *weight) {
+  const char *bias = ir_value_recipe(ir_op_operand(op, 2), v->model->session);
+  const MlirOperation *recipe = bias ? hone_map_get(v->recipes, bias) : NULL;
+  const char *corrects = recipe ? ir_op_string(*recipe, "corrects", v->model->session) : NULL;
+  if (!corrects || !strcmp(corrects, weight)) return true;
+  return ir_verify_fail(v, op, "bias @%s corrects @%s, but the weight is @%s", bias, corrects,
+                        weight);
+}
+
 static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   int64_t columns = 0, N = 0, K = 0;
   const char *recipe;
@@ -264,7 +274,9 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   }
   if (!check_sides(v, op, recipe) || !check_product(v, op, recipe)) return false;
   ir_value_t bias = ir_op_operand(op, 2), residual = ir_op_operand(op, 3);
-  if (!ir_value_is_null(bias) && !check_vector(v, op, 2, "bias", N)) return false;
+  if (!ir_value_is_null(bias) &&
+      (!check_vector(v, op, 2, "bias", N) || !check_correction(v, op, recipe)))
+    return false;
   MlirStringRef epilogue = {0};
   ir_attribute_text(ir_attribute(op, "epilogue"), &epilogue);
   bool glu = !ir_ref_is(epilogue, "none");

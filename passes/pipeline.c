@@ -44,7 +44,12 @@ static bool run_transform(hone_compile_t *compile, hone_status_t *status) {
 }
 
 static bool run_fuse(hone_compile_t *compile, hone_status_t *status) {
-  return hone_passes_run(&compile->model, "fuse", status);
+  const hone_compile_options_t *o = &compile->options;
+  bool is_reference = o->correct_all;
+  const char *passes = is_reference         ? "fuse,correct-bias{of=all}"
+                       : o->bias_correction ? "fuse,correct-bias"
+                                            : "fuse";
+  return hone_passes_run(&compile->model, passes, status);
 }
 
 static bool run_dataflow(hone_compile_t *compile, hone_status_t *status) {

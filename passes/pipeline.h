@@ -14,6 +14,8 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char
       *head;  // format of embedding and head; NULL: q8 if weights are quantized, else as weights
   const char *acts;          // "f32", "q8", "b1"; NULL: what the weight format prefers
+  bool bias_correction;      // biases for the mean error of quantized linears
+  bool correct_all;          // ... of all linears: of the reference that calibration walks
   bool fold_norms;           // gains of norms into the weights behind them
   bool rotate;               // q8 activations and their weights by block Hadamard matrices
   const char *rotate_block;  // "32", "64", "128": their size; NULL: 64
@@ -49,6 +51,13 @@ typedef struct hone_moment_set {
                     // the original's with that output, s' with the original weights and x
 } hone_moment_set_t;
 
+// Means of the same. All are made by malloc, the caller's; NULLs if nothing enters the linear.
+typedef struct hone_mean_set {
+  float *input;     // (K) of x
+  float *original;  // (K) of y; of x again where there is a gap
+  float *gap;       // (N) of s - s', or NULL
+} hone_mean_set_t;
+
 // What calibration knows about the inputs of the linears, by the checkpoint's tensor names.
 // Thread rule: one call at a time.
 typedef struct hone_statistics {
@@ -60,11 +69,15 @@ typedef struct hone_statistics {
   // model's order.
   bool (*moments)(void *self, const ir_recipe_t *recipe, hone_moment_set_t *out,
                   hone_status_t *status);
+  // Where bias_correction was asked for; after `mean_squares` of the tensor.
+  bool (*means)(void *self, const char *source, hone_mean_set_t *out, hone_status_t *status);
   // The tensor is known already, from an earlier run: `moments` of it gives NULLs, only moving on
   // to where its rows can be replaced. Before the first call of `moments`.
   void (*skip)(void *self, const char *source);
   // Tells what has become of a row (K) of a tensor. Thread-safe for different rows.
   void (*replace)(void *self, const char *source, int64_t row, const float *values);
+  // Tells what corrects the mean of a row's outputs. Thread-safe for different rows.
+  void (*correct)(void *self, const char *source, int64_t row, float value);
   void (*close)(void *self);
 } hone_statistics_t;
 

@@ -15,7 +15,7 @@ static const char *recipe_shape(hone_arena_t *arena, const ir_recipe_t *recipe) 
 }
 
 static const char *recipe_sources(hone_arena_t *arena, const ir_recipe_t *recipe) {
-  const char *text = recipe->sources[0];
+  const char *text = recipe->source_count ? recipe->sources[0] : "";
   for (size_t i = 1; i < recipe->source_count; i++)
     text = hone_arena_format(arena, "%s %s %s", text, recipe->combine == IR_INTERLEAVE ? "~" : "+",
                              recipe->sources[i]);

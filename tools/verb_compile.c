@@ -81,6 +81,9 @@ static const hone_option_t options[] = {
          "how codes are found; default: gptq (with descent after it) if calibrated, else scales"},
     {HONE_OPTION_INT, "--sweeps", NULL, "N", FIELD(compile.sweeps), .low = 0, .high = 100,
      .help = "sweeps of coordinate descent over codes and scales; default: 1, or 4 below 4 bits"},
+    {HONE_OPTION_FLAG, "--bias-correction", .field = FIELD(compile.bias_correction),
+     .help = "add a bias to quantized linears that corrects the mean of their outputs; needs "
+             "--calibrate, and helps --solver scales"},
     {HONE_OPTION_STRING, "--work", NULL, "DIR", FIELD(compile.work),
      .help = "keep each calibrated tensor here once it is finished; run again, a compile that was "
              "cut off goes on from there"},
@@ -224,14 +227,28 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->work && !compile->calibrate)
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
-  if (hone_exporter_find(compile->emit) &&
-      (compile->acts || compile->cache || compile->rotate || compile->fold_norms))
+  if (compile->bias_correction && !compile->calibrate)
+    return hone_fail(status, HONE_INVALID,
+                     "--bias-correction takes means of what enters linears: it needs --calibrate "
+                     "TEXT");
+  if (compile->bias_correction && (compile->target_bpw > 0 || compile->target_bytes > 0))
+    return hone_fail(status, HONE_INVALID,
+                     "--bias-correction with %s: the biases would come on top of the target; leave "
+                     "one of them out",
+                     compile->target_bpw > 0 ? "--target-bpw" : "--target-bytes");
+  if (compile->bias_correction && compile->work)
+    return hone_fail(status, HONE_INVALID,
+                     "--bias-correction with --work: corrections are not kept there; leave one of "
+                     "them out");
+  if (hone_exporter_find(compile->emit) && (compile->acts || compile->cache || compile->rotate ||
+                                            compile->fold_norms || compile->bias_correction))
     return hone_fail(status, HONE_INVALID,
                      "%s: a checkpoint holds weights only; whoever runs it chooses the rest",
-                     compile->acts     ? "--acts"
-                     : compile->cache  ? "--kv"
-                     : compile->rotate ? "--rotate"
-                                       : "--fold-norms");
+                     compile->acts         ? "--acts"
+                     : compile->cache      ? "--kv"
+                     : compile->rotate     ? "--rotate"
+                     : compile->fold_norms ? "--fold-norms"
+                                           : "--bias-correction");
   if (compile->rotate && compile->acts && strcmp(compile->acts, "q8"))
     return hone_fail(status, HONE_INVALID,
                      "--rotate with --acts %s: rotation is done on the way to q8 activations; "

@@ -53,6 +53,7 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   }
   if (options->target_bpw > 0) hone_json_f64(json, "target_bpw", options->target_bpw);
   if (options->target_bytes > 0) hone_json_i64(json, "target_bytes", options->target_bytes);
+  if (options->bias_correction) hone_json_bool(json, "bias_correction", true);
   if (options->fold_norms) hone_json_bool(json, "fold_norms", true);
   if (options->rotate) hone_json_bool(json, "rotate", true);
   if (options->rotate_block) hone_json_string(json, "rotate_block", options->rotate_block);
@@ -108,6 +109,7 @@ static void write_tensors(hone_json_t *json, const hone_manifest_spec_t *spec) {
     hone_json_string(json, "format", hone_format_text(item->format, text));
     hone_json_i64(json, "N", item->recipe.N);
     hone_json_i64(json, "K", item->recipe.K);
+    if (item->recipe.corrects) hone_json_string(json, "corrects", item->recipe.corrects);
     if (item->recipe.gain) hone_json_string(json, "gain", item->recipe.gain);
     if (item->recipe.rotate) hone_json_i64(json, "rotate", item->recipe.rotate);
     hone_json_u64(json, "offset", item->offset);

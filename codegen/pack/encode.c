@@ -224,7 +224,25 @@ bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
   return true;
 }
 
+bool hone_encoder_correct(hone_encoder_t *encoder, const hone_rows_t *rows,
+                          const hone_statistics_t *statistics, float *out_correction,
+                          hone_status_t *status) {
+  uint64_t K = encoder->quantizer.K;
+  hone_mean_set_t *means = &encoder->means;
+  if (!statistics->means(statistics->self, rows->recipe->sources[0], means, status)) return false;
+  if (!means->input) return true;
+  if (encoder->rotate) hone_hadamard_columns(means->input, 1, K, encoder->rotate);
+  if (encoder->rotate) hone_hadamard_columns(means->original, 1, K, encoder->rotate);
+  encoder->rows = rows;
+  encoder->statistics = statistics;  // inputs of the layers behind depend on the rows and on it
+  encoder->correction = out_correction;
+  return true;
+}
+
 void hone_encoder_deinit(hone_encoder_t *encoder) {
+  free(encoder->means.input);
+  free(encoder->means.original);
+  free(encoder->means.gap);
   free(encoder->importance);
   free(encoder->second);
   hone_curvature_deinit(&encoder->curvature);
@@ -263,6 +281,21 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
                               codes, scales, &error->output);
   free(corrected);
   return bad;
+}
+
+static void correct(const hone_encoder_t *encoder, int64_t n, const float *row,
+                    const float *decoded) {
+  const hone_mean_set_t *means = &encoder->means;
+  const char *source;
+  int64_t source_row;
+  if (!encoder->correction || n >= encoder->rows->N) return;
+  double miss = means->gap ? (double)means->gap[n] : 0;
+  for (uint64_t k = 0; k < encoder->quantizer.K; k++)
+    miss +=
+        (double)row[k] * (double)means->original[k] - (double)decoded[k] * (double)means->input[k];
+  encoder->correction[n] = (float)miss;
+  hone_rows_source(encoder->rows, n, &source, &source_row);
+  encoder->statistics->correct(encoder->statistics->self, source, source_row, (float)miss);
 }
 
 // The reference is not rotated, so the row is turned back, in place.
@@ -310,6 +343,7 @@ int64_t hone_encoder_rows(const hone_encoder_t *encoder, int64_t first, float *v
     uint16_t *row_scales = scales + (size_t)i * per_row;
     if (!is_calibrated && !hone_quantizer_row(q, n, row, row_codes, row_scales)) bad = i;
     if (bad == -1) measure(q, n, row, row_codes, row_scales, decoded, error);
+    if (bad == -1) correct(encoder, first + i, row, decoded);
     if (bad == -1) tell(encoder, first + i, decoded);
   }
   free(decoded);

@@ -16,6 +16,8 @@ typedef struct hone_encoder {
   const hone_rows_t *rows;              // borrowed
   const hone_statistics_t *statistics;  // told about the rows, or NULL
   hone_stored_t *stored;                // keeps or has the rows, or NULL
+  hone_mean_set_t means;                // of a tensor that is corrected, else NULLs
+  float *correction;                    // (N) or NULL; borrowed
 } hone_encoder_t;
 
 // How codes are found, given statistics of the inputs.
@@ -36,6 +38,13 @@ HONE_MUST_CHECK bool hone_solver_read(const hone_compile_t *compile, const char 
 HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t format,
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                                           hone_status_t *status);
+// Before the first row of a calibrated tensor: out_correction (N, zeros) gets, row by row, what has
+// to be added to the linear's outputs so that their means are those of the original model,
+//   E[y] . w - E[x] . w', or E[s - s'] + E[x] . (w - w') (hone_mean_set_t),
+// with w' the row as quantized. Borrowed until the encoder ends.
+HONE_MUST_CHECK bool hone_encoder_correct(hone_encoder_t *encoder, const hone_rows_t *rows,
+                                          const hone_statistics_t *statistics,
+                                          float *out_correction, hone_status_t *status);
 void hone_encoder_deinit(hone_encoder_t *encoder);
 // After the last row, with the sum of their errors: keeps the tensor where that is wanted. Of a
 // tensor that was kept, *error becomes what it was then.

@@ -30,8 +30,10 @@ typedef struct chunk {
 typedef enum readiness { NOT_READY, READY, BROKEN } readiness_t;
 typedef struct tensor {
   hone_rows_t rows;
-  hone_encoder_t encoder;  // of quantized tensors
-  readiness_t readiness;   // under the lock
+  hone_encoder_t encoder;          // of quantized tensors
+  readiness_t readiness;           // under the lock
+  float *correction;               // (N) of a matrix that a vector corrects: filled row by row
+  const struct tensor *corrected;  // of such a vector
 } tensor_t;
 
 typedef struct packer {
@@ -116,7 +118,15 @@ static bool fail_memory(uint64_t rows, uint64_t K, hone_status_t *status) {
                    "no memory for packing %" PRIu64 " rows of %" PRIu64 " weights", rows, K);
 }
 
-static bool pack_vector(worker_t *worker, const hone_rows_t *rows, hone_status_t *status) {
+// A correction is complete when the chunks of its matrix, which come before, are finished.
+static void await_turn(packer_t *packer, const chunk_t *chunk) {
+  pthread_mutex_lock(&packer->lock);
+  while (packer->turn != chunk->turn) pthread_cond_wait(&packer->turned, &packer->lock);
+  pthread_mutex_unlock(&packer->lock);
+}
+
+static bool pack_vector(worker_t *worker, const tensor_t *tensor, hone_status_t *status) {
+  const hone_rows_t *rows = &tensor->rows;
   uint64_t N = (uint64_t)rows->N, padded = hone_padded(N);
   worker->packed_count = padded * sizeof(float);
   if (!grow(&worker->values, padded * sizeof(float)) ||
@@ -126,6 +136,7 @@ static bool pack_vector(worker_t *worker, const hone_rows_t *rows, hone_status_t
   float *out = worker->packed.data;
   for (uint64_t i = 0; i < padded; i++)
     out[i] = i < N ? *hone_rows_at(rows, worker->values.data, rows->N, (int64_t)i) : 0.0f;
+  for (uint64_t i = 0; i < N && tensor->corrected; i++) out[i] += tensor->corrected->correction[i];
   return true;
 }
 
@@ -229,6 +240,9 @@ static bool await_encoder(worker_t *worker, const chunk_t *chunk, hone_status_t 
   if (chunk->tile == 0)
     ok = !failed && hone_encoder_prepare(&tensor->rows, format, &packer->job->solver,
                                          &tensor->encoder, status);
+  if (chunk->tile == 0 && ok && tensor->correction)
+    ok = hone_encoder_correct(&tensor->encoder, &tensor->rows, packer->job->solver.statistics,
+                              tensor->correction, status);
   pthread_mutex_lock(&packer->lock);
   if (chunk->tile == 0) {
     tensor->readiness = ok ? READY : BROKEN;
@@ -250,7 +264,8 @@ static bool pack_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *st
   worker->scale_count = 0;
   worker->error = (hone_quant_error_t){0};
   if (!await_encoder(worker, chunk, status)) return false;
-  if (tensor->rows.K == 1 ? !pack_vector(worker, &tensor->rows, status)
+  if (tensor->corrected) await_turn(worker->packer, chunk);
+  if (tensor->rows.K == 1 ? !pack_vector(worker, tensor, status)
                           : !pack_tiles(worker, tensor, chunk, item->format, status))
     return false;
   return hone_output_write_at(job->output, place, worker->packed.data, worker->packed_count,
@@ -358,8 +373,30 @@ static void close_tensors(packer_t *packer) {
   for (size_t i = 0; i < packer->job->count; i++) {
     hone_encoder_deinit(&packer->tensors[i].encoder);
     hone_rows_close(&packer->tensors[i].rows);
+    free(packer->tensors[i].correction);
   }
   free(packer->tensors);
+}
+
+// Connects a correction with its matrix, which is packed earlier. Without statistics there is
+// nothing to correct.
+static bool find_corrected(packer_t *packer, size_t index, hone_status_t *status) {
+  const hone_pack_job_t *job = packer->job;
+  const ir_recipe_t *recipe = &job->items[index].recipe;
+  if (!recipe->corrects || !job->solver.statistics) return true;
+  for (size_t i = 0; i < index; i++) {
+    const hone_pack_item_t *matrix = &job->items[i];
+    if (strcmp(matrix->recipe.name, recipe->corrects)) continue;
+    if (matrix->recipe.N != recipe->N || !hone_format_is_quantized(matrix->format.storage)) break;
+    tensor_t *tensor = &packer->tensors[i];
+    if (!tensor->correction) tensor->correction = calloc((size_t)recipe->N, sizeof(float));
+    if (!tensor->correction) return fail_memory((uint64_t)recipe->N, 1, status);
+    packer->tensors[index].corrected = tensor;
+    return true;
+  }
+  return hone_fail(status, HONE_INVALID,
+                   "recipe %s corrects %s, which is no quantized matrix of its size before it",
+                   recipe->name, recipe->corrects);
 }
 
 bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_error_t *out_errors,
@@ -375,7 +412,8 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     total += item->bytes;
     hone_store_add(job->solver.store, &item->recipe, item->format,
                    (int64_t)hone_padded((uint64_t)item->recipe.N));
-    if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status)) {
+    if (!hone_rows_open(job->reader, job->source, &item->recipe, &packer.tensors[i].rows, status) ||
+        !find_corrected(&packer, i, status)) {
       close_tensors(&packer);
       return false;
     }

@@ -33,9 +33,10 @@ typedef struct hone_pack_job {
 HONE_MUST_CHECK bool hone_pack_measure(const ir_recipe_t *recipe, hone_format_t *out_format,
                                        uint64_t *out_bytes, hone_status_t *status);
 
-// Writes every item; out_hashes (count) gets the XXH3 of each item's bytes, out_errors (count,
-// zeroed; may be NULL) what quantization did to it. Of several errors, the one of the first rows in
-// file order is reported, naming the tensor.
+// Writes every item; a vector that corrects a matrix (ir_recipe_t.corrects) comes after it;
+// out_hashes (count) gets the XXH3 of each item's bytes, out_errors (count, zeroed; may be NULL)
+// what quantization did to it. Of several errors, the one of the first rows in file order is
+// reported, naming the tensor.
 HONE_MUST_CHECK bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes,
                                    hone_quant_error_t *out_errors, hone_status_t *status);
 

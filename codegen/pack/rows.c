@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool check_source(hone_rows_t *rows, size_t index, hone_status_t *status) {
   const ir_recipe_t *recipe = rows->recipe;
@@ -51,6 +52,10 @@ bool hone_rows_open(const hone_tensor_reader_t *reader, void *source, const ir_r
   hone_rows_t rows = {
       .reader = reader, .source = source, .recipe = recipe, .N = recipe->N, .K = recipe->K};
   size_t count = recipe->source_count;
+  if (count == 0 && recipe->corrects) {  // zeros
+    *out_rows = rows;
+    return true;
+  }
   if (count == 0 || count > IR_SOURCE_LIMIT || (recipe->combine == IR_SINGLE && count != 1) ||
       (recipe->combine == IR_INTERLEAVE && count != 2))
     return hone_fail(status, HONE_INVALID, "recipe %s: %zu sources do not fit its combination",
@@ -88,7 +93,9 @@ static bool read_source(const hone_rows_t *rows, size_t index, int64_t first, in
 
 bool hone_rows_read(const hone_rows_t *rows, int64_t first, int64_t count, float *buffer,
                     hone_status_t *status) {
-  if (rows->recipe->combine == IR_INTERLEAVE) {
+  if (rows->recipe->source_count == 0)
+    memset(buffer, 0, (size_t)(count * rows->K) * sizeof *buffer);
+  if (rows->recipe->combine == IR_INTERLEAVE && rows->recipe->source_count > 0) {
     int64_t half = count / 2;
     return read_source(rows, 0, first / 2, half, buffer, status) &&
            read_source(rows, 1, first / 2, half, buffer + half * rows->K, status);

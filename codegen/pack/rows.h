@@ -1,5 +1,6 @@
 // Rows of a recipe: reads the source tensors a weight is made of and puts their rows in the
-// recipe's order (single, concatenated, interleaved), times its gain. Values stay f32; nothing is
+// recipe's order (single, concatenated, interleaved), times its gain. What a correction adds comes
+// later (pack.h). Values stay f32; nothing is
 // quantized here.
 // Thread rule: hone_rows_open on one thread, then any number of readers.
 #ifndef HONE_CODEGEN_PACK_ROWS_H

@@ -1,5 +1,5 @@
 // Encoding of rotated tensors: codes stand for rotated rows, statistics are rotated with them, and
-// what the statistics are told is turned back.
+// what the statistics are told is turned back. Corrections of the mean output, rotated or not.
 #include "codegen/pack/encode.h"
 
 #include <math.h>
@@ -18,6 +18,8 @@ typedef struct world {
   float second[INPUTS][INPUTS];
   float residual[ROWS][INPUTS];
   float squares[INPUTS];
+  float mean[INPUTS], original[INPUTS], gap[ROWS];
+  float corrected[ROWS];  // as told
 } world_t;
 
 static bool shape(void *source, const char *name, int64_t *out_N, int64_t *out_K,
@@ -62,6 +64,20 @@ static void replace(void *self, const char *source, int64_t row, const float *va
   memcpy(((world_t *)self)->told[row], values, sizeof(float) * INPUTS);
 }
 
+static bool get_means(void *self, const char *source, hone_mean_set_t *out, hone_status_t *status) {
+  (void)source, (void)status;
+  world_t *w = self;
+  out->input = copy(w->mean, sizeof w->mean);
+  out->original = copy(w->original, sizeof w->original);
+  out->gap = copy(w->gap, sizeof w->gap);
+  return true;
+}
+
+static void correct(void *self, const char *source, int64_t row, float value) {
+  (void)source;
+  ((world_t *)self)->corrected[row] = value;
+}
+
 // H = I + u u^T, u uneven; the stream is off by E x, so the weights wanted are W + E.
 static world_t *make_world(void) {
   world_t *w = calloc(1, sizeof *w);
@@ -85,16 +101,17 @@ static world_t *make_world(void) {
   return w;
 }
 
-static void encode(world_t *w, const hone_solver_t *solver, float out[ROWS][INPUTS],
-                   hone_quant_error_t *error) {
+// correction (ROWS): NULL for none.
+static void encode_as(world_t *w, const hone_solver_t *solver, hone_format_t format, int64_t rotate,
+                      float *correction, float out[ROWS][INPUTS], hone_quant_error_t *error) {
   hone_status_t status = {0};
   ir_recipe_t recipe = {.name = "m",
                         .sources = {"m"},
                         .source_count = 1,
-                        .format = {HONE_Q8, 64},
+                        .format = format,
                         .N = ROWS,
                         .K = INPUTS,
-                        .rotate = HONE_ROTATION};
+                        .rotate = rotate};
   hone_rows_t rows;
   hone_encoder_t encoder;
   float values[ROWS][INPUTS];
@@ -102,11 +119,19 @@ static void encode(world_t *w, const hone_solver_t *solver, float out[ROWS][INPU
   uint16_t scales[ROWS][INPUTS / 64];
   assert_ok(&status, hone_rows_open(&reader, w, &recipe, &rows, &status));
   assert_ok(&status, hone_encoder_prepare(&rows, recipe.format, solver, &encoder, &status));
+  if (correction)
+    assert_ok(&status,
+              hone_encoder_correct(&encoder, &rows, solver->statistics, correction, &status));
   memcpy(values, w->weight, sizeof values);
   assert_int_equal(hone_encoder_rows(&encoder, 0, values[0], ROWS, codes[0], scales[0], error), -1);
   for (int n = 0; n < ROWS; n++)
     hone_quantizer_decode(&encoder.quantizer, (uint64_t)n, codes[n], scales[n], out[n]);
   hone_encoder_deinit(&encoder);
+}
+
+static void encode(world_t *w, const hone_solver_t *solver, float out[ROWS][INPUTS],
+                   hone_quant_error_t *error) {
+  encode_as(w, solver, (hone_format_t){HONE_Q8, 64}, HONE_ROTATION, NULL, out, error);
 }
 
 static void check_rows(const float got[ROWS][INPUTS], const float want[ROWS][INPUTS],
@@ -115,6 +140,41 @@ static void check_rows(const float got[ROWS][INPUTS], const float want[ROWS][INP
     for (int k = 0; k < INPUTS; k++)
       if (!(fabs((double)got[n][k] - (double)want[n][k]) <= tolerance))
         fail_msg("row %d column %d: %.6g, not %.6g", n, k, (double)got[n][k], (double)want[n][k]);
+}
+
+// w . E[y] + E[s - s'] = w' . E[x] + correction, for the rows as they are told.
+static void corrections_make_up_for_the_mean(void **state) {
+  (void)state;
+  world_t *w = make_world();
+  const hone_statistics_t statistics = {.self = w,
+                                        .mean_squares = get_squares,
+                                        .moments = get_moments,
+                                        .replace = replace,
+                                        .means = get_means,
+                                        .correct = correct};
+  uint64_t seed = 11;
+  for (int k = 0; k < INPUTS; k++) w->mean[k] = (float)test_random(&seed);
+  for (int k = 0; k < INPUTS; k++) w->original[k] = w->mean[k] + (float)test_random(&seed) / 8;
+  for (int n = 0; n < ROWS; n++) w->gap[n] = (float)test_random(&seed) - 0.5f;
+  for (int method = HONE_SOLVE_SCALES; method <= HONE_SOLVE_GPTQ; method++)
+    for (int64_t rotate = 0; rotate <= HONE_ROTATION; rotate += HONE_ROTATION) {
+      hone_solver_t solver = {
+          .statistics = &statistics, .method = method, .sweeps = 1, .threads = 1};
+      hone_quant_error_t error = {0};
+      float out[ROWS][INPUTS], correction[ROWS] = {0};
+      memset(w->told, 0, sizeof w->told);
+      encode_as(w, &solver, (hone_format_t){HONE_NF4, 64}, rotate, correction, out, &error);
+      assert_memory_equal(correction, w->corrected, sizeof correction);
+      for (int n = 0; n < ROWS; n++) {
+        double want = (double)w->gap[n], got = (double)correction[n];
+        for (int k = 0; k < INPUTS; k++) {
+          want += (double)w->weight[n][k] * (double)w->original[k];
+          got += (double)w->told[n][k] * (double)w->mean[k];
+        }
+        assert_true(fabs(got - want) < 1e-4);
+      }
+    }
+  free(w);
 }
 
 static void codes_stand_for_rotated_rows(void **state) {
@@ -173,6 +233,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(codes_stand_for_rotated_rows),
       cmocka_unit_test(statistics_are_rotated),
+      cmocka_unit_test(corrections_make_up_for_the_mean),
       cmocka_unit_test(mean_squares_of_a_block_are_shared),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,14 +89,16 @@ static void add_all(set_t *set) {
     add(set, (ir_recipe_t){"wide", {"wide"}, 1, IR_SINGLE, {0}, 64, 172}, s);
     add(set, (ir_recipe_t){"qkv", {"q", "k", "v"}, 3, IR_CONCAT, {0}, 39, 72}, s);
     add(set, (ir_recipe_t){"gate_up", {"gate", "up"}, 2, IR_INTERLEAVE, {0}, 60, 100}, s);
-    add(set, (ir_recipe_t){"scaled", {"gate", "up"}, 2, IR_CONCAT, {0}, 60, 100, "columns"}, s);
+    add(set, (ir_recipe_t){"scaled", {"gate", "up"}, 2, IR_CONCAT, {0}, 60, 100, NULL, "columns"},
+        s);
+    add(set, (ir_recipe_t){"nothing", {0}, 0, IR_SINGLE, {0}, 172, 1, "ragged"}, s);
     add(set, (ir_recipe_t){"gain", {"gain"}, 1, IR_SINGLE, {0}, 172, 1}, s);
   }
 }
 
 // The recipe's element, pads included.
 static float wanted(const ir_recipe_t *recipe, int64_t n, int64_t k) {
-  if (n >= recipe->N || k >= recipe->K) return 0;
+  if (n >= recipe->N || k >= recipe->K || recipe->source_count == 0) return 0;
   size_t source = 0;
   float gain = recipe->gain ? element(find(recipe->gain), k, 0) : 1;
   if (recipe->combine == IR_INTERLEAVE)
@@ -323,9 +325,9 @@ static void errors_name_tensor_and_row(void **state) {
               "nothing");
   check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 170, 64}, q8, NULL, "170", "172");
   check_error((ir_recipe_t){"r", {"ragged"}, 1, IR_SINGLE, {0}, 172, 63}, q8, NULL, "ragged", "63");
-  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, "gain"}, q8, NULL, "gain gain",
-              "172");
-  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, "nobody"}, q8, NULL,
+  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, NULL, "gain"}, q8, NULL,
+              "gain gain", "172");
+  check_error((ir_recipe_t){"r", {"up"}, 1, IR_SINGLE, {0}, 30, 100, NULL, "nobody"}, q8, NULL,
               "recipe r", "nobody");
   check_error((ir_recipe_t){"r", {"gate", "short"}, 2, IR_INTERLEAVE, {0}, 59, 100}, q8, NULL,
               "gate", "short");

@@ -257,6 +257,19 @@ static void test_gain(void **state) {
   CHECK_ROWS((fixture_t *)*state, rows);
 }
 
+static void test_corrects(void **state) {
+  static const row_t rows[] = {
+      {fused_text, "tensor<128x64x!hone.nf4<64>>} : () -> ()",
+       "tensor<128x64x!hone.nf4<64>>, corrects = \"qkv\"} : () -> ()",
+       "recipe @qkv: only a vector can correct a linear"},
+      {fused_text, "type = tensor<128xf32>}", "type = tensor<128xf32>, corrects = 7}",
+       "recipe @qkv.bias: corrects is not the name of a recipe"},
+      {fused_text, "type = tensor<128xf32>}", "type = tensor<128xf32>, corrects = \"gu\"}",
+       "bias @qkv.bias corrects @gu, but the weight is @qkv"},
+  };
+  CHECK_ROWS((fixture_t *)*state, rows);
+}
+
 static void test_linear(void **state) {
   static const row_t rows[] = {
       {unfused_text,
@@ -487,6 +500,7 @@ int main(void) {
       TEST(test_weights),
       TEST(test_norm),
       TEST(test_gain),
+      TEST(test_corrects),
       TEST(test_linear),
       TEST(test_odd_glu),
       TEST(test_attention),
