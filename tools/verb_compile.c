@@ -83,7 +83,7 @@ static const hone_option_t options[] = {
      .help = "sweeps of coordinate descent over codes and scales; default: 1, or 4 below 4 bits"},
     {HONE_OPTION_FLAG, "--bias-correction", .field = FIELD(compile.bias_correction),
      .help = "add a bias to quantized linears that corrects the mean of their outputs; needs "
-             "--calibrate, and helps --solver scales"},
+             "--calibrate. May help with --solver scales, little else"},
     {HONE_OPTION_STRING, "--work", NULL, "DIR", FIELD(compile.work),
      .help = "keep each calibrated tensor here once it is finished; run again, a compile that was "
              "cut off goes on from there"},
