@@ -243,7 +243,8 @@ bool hone_levels_fit(const hone_quantizer_t *q, uint64_t group, const float *x, 
   if (info->scale == HONE_SCALE_E4M3) {
     float wanted = q->factor > 0 ? plain / q->factor : 0;
     int code = floor_e4m3(wanted);
-    int low = code - 7 < 1 ? 1 : code - 7, high = code + 5 > 0x7e ? 0x7e : code + 5;
+    // Eight to an octave: down to where the largest value saturates, up to where it is level 3.
+    int low = code - 7 < 1 ? 1 : code - 7, high = code + 9 > 0x7e ? 0x7e : code + 9;
     *out_scale = search_steps(q, group, x, h, n, low, high);
     return true;
   }
