@@ -48,7 +48,6 @@ typedef struct calibrator {
   uint32_t next_block;  // all blocks before it are done
   bool keep_all;        // second moments of all blocks, not of the latest one only
   bool follows;         // calibrates on inputs of the quantized model, too
-  bool corrects;        // means are asked for
   bool progress;
   int threads;
   // of the walk under way
@@ -73,7 +72,7 @@ static bool is_known(const tap_t *tap, const char *source) {
 
 // Whether both models walk through the block: only where their difference is listened to.
 static bool walks_both(const calibrator_t *c, uint32_t block) {
-  return c->follows && (c->want_second || c->corrects) && c->is_changed && block == c->target;
+  return c->follows && c->want_second && c->is_changed && block == c->target;
 }
 
 static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
@@ -82,7 +81,7 @@ static bool begin_tap(calibrator_t *c, tap_t *tap, uint32_t K) {
       .K = K,
       .N = both && tap->is_added ? (uint32_t)tap->recipe.N : 0,
       .second = c->want_second && (tap->block == c->target || (c->keep_all && !c->follows)),
-      .cross = both && c->want_second && !tap->is_added,
+      .cross = both && !tap->is_added,
       .threads = c->threads};
   if (!hone_moments_init(&tap->moments, &options, c->status)) return false;
   for (int w = 0; w < 2; w++) {
@@ -230,7 +229,7 @@ static bool walk_block(calibrator_t *c, hone_status_t *status) {
   hone_walk_block_t block;
   c->status = status;
   c->failed = false;
-  if (c->follows && (c->want_second || c->corrects) && !follow(c, status)) return false;
+  if (c->follows && c->want_second && !follow(c, status)) return false;
   // Where nobody listens the original goes alone.
   bool both = walks_both(c, c->next_block) && wants(c, c->next_block, c->next_block + 1);
   if (!hone_walk_at(c->reference.session, c->next_block, &block))
@@ -514,9 +513,7 @@ bool hone_calibrate(hone_compile_t *compile, hone_status_t *status) {
   c->progress = compile->options.progress;
   c->threads = (int)compile->options.threads;
   const char *inputs = compile->options.calibration_inputs, *solver = compile->options.solver;
-  c->corrects = compile->options.bias_correction;
-  c->follows = (!inputs || !strcmp(inputs, "quantized")) &&
-               (!solver || strcmp(solver, "scales") || c->corrects);
+  c->follows = (!inputs || !strcmp(inputs, "quantized")) && (!solver || strcmp(solver, "scales"));
   compile->statistics = (hone_statistics_t){.self = c,
                                             .mean_squares = get_mean_squares,
                                             .moments = get_moments,

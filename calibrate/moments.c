@@ -15,7 +15,7 @@ bool hone_moments_init(hone_moments_t *moments, const hone_moments_options_t *op
   bool ok = moments->squares && moments->mean_squares && moments->sums;
   if (options->second) ok = ok && (moments->second = calloc(matrix, sizeof(float)));
   if (options->cross) ok = ok && (moments->cross = calloc(matrix, sizeof(float)));
-  if (N && options->second) ok = ok && (moments->residual = calloc((size_t)N * K, sizeof(float)));
+  if (N) ok = ok && (moments->residual = calloc((size_t)N * K, sizeof(float)));
   if (ok) return true;
   hone_moments_deinit(moments);
   return hone_fail(status, HONE_EXHAUSTED, "no memory for the second moments of %u inputs", K);

@@ -1,7 +1,7 @@
 // Gives linears a bias that corrects the mean error of their outputs:
-//   x W^T + b  ->  x W'^T + (b + E[y W^T] - E[x W'^T])
-// with W' the weight as quantized, y what enters the linear in the original model and x what enters
-// it in the quantized one. The means are known when the weight has been quantized, so the bias is a
+//   x W^T + b  ->  x W'^T + (b + E[x] (W - W')^T)
+// with W' the weight as quantized and x what enters it (which outputs they are to have the mean of,
+// codegen/pack/encode.h says). They are known when the weight has been quantized, so the bias is a
 // recipe that names the weight (ir_recipe_t.corrects), and the packer fills it in.
 // Needs: fused linears with formats. Changes: linears, recipes. Keeps: the value of every block but
 // for what quantization does. What stays as it is: linears of floats (unless of=all), heads, and

@@ -283,16 +283,20 @@ static int64_t solve(const hone_encoder_t *encoder, int64_t first, const float *
   return bad;
 }
 
+// Where the solver fits rows to the outputs of the original model, so does the correction; else it
+// is for the row's own error. (Fitted to the original's means while codes that are fitted to the
+// weights shrink what varies, it would make their balance worse.)
 static void correct(const hone_encoder_t *encoder, int64_t n, const float *row,
                     const float *decoded) {
   const hone_mean_set_t *means = &encoder->means;
   const char *source;
   int64_t source_row;
   if (!encoder->correction || n >= encoder->rows->N) return;
-  double miss = means->gap ? (double)means->gap[n] : 0;
+  bool is_fitted = encoder->curvature.cross || encoder->curvature.residual;
+  const float *original = is_fitted ? means->original : means->input;
+  double miss = is_fitted && means->gap ? (double)means->gap[n] : 0;
   for (uint64_t k = 0; k < encoder->quantizer.K; k++)
-    miss +=
-        (double)row[k] * (double)means->original[k] - (double)decoded[k] * (double)means->input[k];
+    miss += (double)row[k] * (double)original[k] - (double)decoded[k] * (double)means->input[k];
   encoder->correction[n] = (float)miss;
   hone_rows_source(encoder->rows, n, &source, &source_row);
   encoder->statistics->correct(encoder->statistics->self, source, source_row, (float)miss);

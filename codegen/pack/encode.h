@@ -39,9 +39,11 @@ HONE_MUST_CHECK bool hone_encoder_prepare(const hone_rows_t *rows, hone_format_t
                                           const hone_solver_t *solver, hone_encoder_t *out_encoder,
                                           hone_status_t *status);
 // Before the first row of a calibrated tensor: out_correction (N, zeros) gets, row by row, what has
-// to be added to the linear's outputs so that their means are those of the original model,
-//   E[y] . w - E[x] . w', or E[s - s'] + E[x] . (w - w') (hone_mean_set_t),
-// with w' the row as quantized. Borrowed until the encoder ends.
+// to be added to the linear's outputs to correct their mean: of row w, w' as quantized,
+//   E[x] . (w - w')                                                       by default,
+//   E[y] . w - E[x] . w', or E[s - s'] + E[x] . (w - w')                  if the solver is GPTQ and
+// the statistics know what the original model has instead (hone_mean_set_t). Borrowed until the
+// encoder ends.
 HONE_MUST_CHECK bool hone_encoder_correct(hone_encoder_t *encoder, const hone_rows_t *rows,
                                           const hone_statistics_t *statistics,
                                           float *out_correction, hone_status_t *status);
