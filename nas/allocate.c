@@ -24,7 +24,8 @@ enum {
 // From few bits to many. Formats that another one beats at its bits on every model tried are left
 // out;
 // --formats names others.
-static const char default_formats[] = "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8";
+static const char default_formats[] =
+    "b1,ternary,bcq2p,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8";
 
 typedef struct allocator {
   hone_compile_t *compile;

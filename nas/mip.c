@@ -88,7 +88,8 @@ bool hone_mip_solve(const hone_mip_t *problem, size_t *out_choice, double *out_v
     options.mip_gap = 1e-5;
     options.msg_lev = GLP_MSG_OFF;
     int code = glp_intopt(lp, &options), found = glp_mip_status(lp);
-    ok = code == 0 && (found == GLP_OPT || found == GLP_FEAS);
+    // Stopping within the gap is a code of its own.
+    ok = (code == 0 || code == GLP_EMIPGAP) && (found == GLP_OPT || found == GLP_FEAS);
     if (ok)
       read_choices(problem, lp, out_choice, out_value);
     else

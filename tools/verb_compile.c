@@ -56,7 +56,8 @@ static const hone_option_t options[] = {
      .high = 9e15, .help = "the same for N bytes of packed weights"},
     {HONE_OPTION_STRING, "--formats", NULL, "LIST", FIELD(compile.formats),
      .help = "formats to choose from, comma-separated; default: "
-             "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8, or what the container of an "
+             "b1,ternary,bcq2p,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8, or what the "
+             "container of an "
              "export holds"},
     {HONE_OPTION_INT, "--probe-tokens", NULL, "N", FIELD(compile.probe_tokens), .low = 1,
      .high = 1 << 24, .help = "tokens of TEXT to measure each sensitivity on; default: 2048"},

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 
-SINGLES = "b1,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8"
+SINGLES = "b1,ternary,bcq2p,bcq2,bcq2:64,bcq3,bcq3:64,nf4:128,nf4,nf4:32,q6,q8"
 
 
 def run(*command):
