@@ -24,7 +24,6 @@ typedef struct hone_curvature {
 
 typedef struct hone_curvature_options {
   bool factor;     // GPTQ before the descent
-  int sweeps;      // of the descent, 0: none
   double damping;  // part of mean(diag H) added to the diagonal; 0: 0.01
   int threads;     // of the linear algebra inside init and correct; 0: all CPUs
 } hone_curvature_options_t;

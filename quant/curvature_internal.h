@@ -17,15 +17,14 @@ typedef struct hone_lanes {
   float *decoded;    // (K, count) q: what codes and scales stand for
   float *miss;       // (K, count) q - w
   float *ordered;    // (K, count) w - q in the factor's order
-  float *slope;      // (HONE_CURVATURE_BLOCK, count)
+  float *slope;      // (HONE_CURVATURE_BLOCK, count) what other columns' misses do to a block's
   float *scales;     // (scales of a row, count) as f32
   uint8_t *codes;    // (K, count)
   uint16_t *stored;  // (scales of a row, count)
 } hone_lanes_t;
 
-// Both set codes, decoded and miss, given weights, scales and stored; the descent starts from the
-// first three and changes scales and stored, too. `first` is the row number of lane 0. False: no
-// memory.
+// GPTQ sets codes, decoded and miss, given weights and scales; the descent improves them, scales
+// and stored. `first` is the row number of lane 0. False: no memory.
 HONE_MUST_CHECK bool hone_gptq_lanes(const hone_curvature_t *c, const hone_quantizer_t *q,
                                      const hone_lanes_t *lanes);
 HONE_MUST_CHECK bool hone_descent_lanes(const hone_curvature_t *c, const hone_quantizer_t *q,
