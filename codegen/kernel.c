@@ -71,6 +71,7 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   hone_buffer_text(&text, hone_family_name(spec->family));
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_FLAT:
     case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
     case HONE_FAMILY_EMBED: describe_embed(&text, spec); break;
     case HONE_FAMILY_NORM:
@@ -89,8 +90,7 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
     default: hone_buffer_format(&text, " K=%u", spec->K); break;
   }
   if (spec->rotate) hone_buffer_format(&text, " rotate=%u", spec->rotate);
-  if (spec->tokens) hone_buffer_format(&text, " tokens=%u", spec->tokens);
-  if (spec->unroll) hone_buffer_format(&text, " unroll=%u", spec->unroll);
+  hone_schedule_write(&spec->schedule, &text);
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
   hone_buffer_deinit(&text);
   return name;
@@ -117,7 +117,8 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
       break;
     case UNIT_heads:
       *out_unit_count = spec->kv_heads;
-      if (spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->tokens) *out_unit_rows = spec->tokens;
+      if (spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->schedule.tokens)
+        *out_unit_rows = spec->schedule.tokens;
       break;
   }
 }

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/format.h"
 #include "base/text.h"
+#include "codegen/schedule.h"
 #include "hone/status.h"
 
 typedef enum hone_family {
@@ -45,11 +46,7 @@ typedef struct hone_kernel_spec {
   uint32_t heads, kv_heads, head_dim, window;
   hone_storage_t cache;  // HONE_F32 or HONE_F16
   float scale;           // attention: 1 / sqrt(head_dim) usually
-  // schedule
-  // gemm: rows per register block, cut to what the ISA has registers for, 0: its best;
-  // attend_prefill: rows per unit, 1..64.
-  uint32_t tokens;
-  uint32_t unroll;  // gemv, gemm: groups per loop trip
+  hone_schedule_t schedule;
 } hone_kernel_spec_t;
 
 // "gemm.nf4.q8 N=2048 K=2048 residual tokens=4 unroll=1"; deterministic, in the arena.

@@ -237,6 +237,17 @@ void ir_store(ir_builder_t *b, ir_value_t value, ir_value_t pointer, int64_t ali
   ir_create(b, &(ir_op_spec_t){"llvm.store", operands, 2, NULL, 0, &named, 1, NULL, 0});
 }
 
+void ir_prefetch(ir_builder_t *b, ir_value_t pointer, int level) {
+  if (!usable(b, "llvm.intr.prefetch", &pointer, 1)) return;
+  ir_type_t type = ir_type(b, IR_I32);
+  ir_named_t attributes[] = {
+      {"rw", mlirIntegerAttrGet(type, 0)},
+      {"hint", mlirIntegerAttrGet(type, level)},
+      {"cache", mlirIntegerAttrGet(type, 1)},  // data
+  };
+  ir_create(b, &(ir_op_spec_t){"llvm.intr.prefetch", &pointer, 1, NULL, 0, attributes, 3, NULL, 0});
+}
+
 ir_value_t ir_stack(ir_builder_t *b, int64_t bytes, int64_t alignment) {
   if (ir_failed(b)) return (ir_value_t){0};
   ir_value_t count = ir_i64(b, bytes);

@@ -74,6 +74,9 @@ ir_value_t ir_offset(ir_builder_t *b, ir_value_t pointer, ir_value_t bytes);  //
 ir_value_t ir_advance(ir_builder_t *b, ir_value_t pointer, int64_t bytes);    // bytes: constant
 ir_value_t ir_load(ir_builder_t *b, ir_type_t type, ir_value_t pointer, int64_t alignment);
 void ir_store(ir_builder_t *b, ir_value_t value, ir_value_t pointer, int64_t alignment);
+// Asks for the cache line at `pointer` to be read soon; level: 3 every cache level, 2 from the
+// second one on. Any address is fine.
+void ir_prefetch(ir_builder_t *b, ir_value_t pointer, int level);
 ir_value_t ir_stack(ir_builder_t *b, int64_t bytes, int64_t alignment);  // call it outside loops
 
 // ---- LLVM intrinsics by name, e.g. "llvm.x86.avx2.psign.b"

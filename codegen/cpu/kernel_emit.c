@@ -103,6 +103,7 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
   if (!check_rotate(spec, status)) return false;
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_FLAT:
     case HONE_FAMILY_GEMM:
       return check_dimension(spec, "K", spec->K, status) && check_linear(spec, status);
     case HONE_FAMILY_EMBED:
@@ -114,10 +115,10 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
         return refuse(spec, "a negative epsilon", status);
       return true;
     case HONE_FAMILY_ATTEND_PREFILL:
-      if (spec->tokens < 1 || spec->tokens > PREFILL_TOKENS_LIMIT) {
+      if (spec->schedule.tokens < 1 || spec->schedule.tokens > PREFILL_TOKENS_LIMIT) {
         return hone_fail(status, HONE_UNSUPPORTED,
                          "no cpu kernel attend_prefill for tokens = %u: it must be in 1..%d",
-                         spec->tokens, PREFILL_TOKENS_LIMIT);
+                         spec->schedule.tokens, PREFILL_TOKENS_LIMIT);
       }
       return check_heads(spec, status);
     case HONE_FAMILY_ATTEND_DECODE:
@@ -140,6 +141,7 @@ static void emit_family(kernel_t *k) {
     case HONE_FAMILY_NORM: emit_norm(k); break;
     case HONE_FAMILY_QUANTIZE: emit_quantize(k); break;
     case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_FLAT:
     case HONE_FAMILY_GEMM: emit_linear(k); break;
     case HONE_FAMILY_ROPE_KV: emit_rope(k); break;
     case HONE_FAMILY_ATTEND_DECODE:

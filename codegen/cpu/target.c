@@ -34,7 +34,7 @@ typedef struct cpu_state {
 // tile of rows shares the keys it reads.
 static const char *choose(ir_op_kind_t kind) {
   switch (kind) {
-    case IR_OP_LINEAR: return "gemv unroll=2 < 2, gemm";
+    case IR_OP_LINEAR: return "gemv unroll=2 prefetch=64 < 2, gemm";
     case IR_OP_ATTEND_PACKED: return "attend_decode < 2, attend_prefill tokens=4";
     case IR_OP_EMBED: return "embed";
     case IR_OP_NORM: return "norm";

@@ -33,16 +33,6 @@ static bool parse_number(hone_slice_t text, uint32_t *out_value) {
   return true;
 }
 
-static bool parse_word(hone_slice_t word, hone_flow_choice_t *choice, hone_status_t *status) {
-  hone_slice_t value = word, key = hone_slice_cut(&value, '=');
-  bool is_good = false;
-  if (hone_slice_is(key, "tokens")) is_good = parse_number(value, &choice->tokens);
-  if (hone_slice_is(key, "unroll")) is_good = parse_number(value, &choice->unroll);
-  if (is_good) return true;
-  return hone_fail(status, HONE_INVALID, "'%.*s' is not tokens=N or unroll=N", (int)word.bytes,
-                   word.data);
-}
-
 static bool parse_choice(hone_slice_t text, hone_flow_choice_t *choice, hone_status_t *status) {
   *choice = (hone_flow_choice_t){.below = UINT32_MAX};
   hone_slice_t bound = text, words = hone_slice_trim(hone_slice_cut(&bound, '<'));
@@ -61,7 +51,7 @@ static bool parse_choice(hone_slice_t text, hone_flow_choice_t *choice, hone_sta
   }
   while (words.data) {
     hone_slice_t word = hone_slice_cut(&words, ' ');
-    if (word.bytes && !parse_word(word, choice, status)) return false;
+    if (word.bytes && !hone_schedule_read_word(word, &choice->schedule, status)) return false;
   }
   return true;
 }

@@ -3,7 +3,8 @@
 //
 //   gemv unroll=2 < 2, gemm tokens=6
 //   entry { "," entry };  entry = FAMILY { KEY "=" NUMBER } [ "<" ROWS ]
-// Bounds grow; every entry but the last has one. Keys: tokens, unroll. Thread rule: pure functions.
+// Bounds grow; every entry but the last has one. Keys: codegen/schedules.def. Thread rule: pure
+// functions.
 #ifndef HONE_CODEGEN_PLAN_FLOW_H
 #define HONE_CODEGEN_PLAN_FLOW_H
 
@@ -11,8 +12,8 @@
 
 typedef struct hone_flow_choice {
   hone_family_t family;
-  uint32_t tokens, unroll;  // 0: not given
-  uint32_t below;           // UINT32_MAX in the last entry
+  hone_schedule_t schedule;
+  uint32_t below;  // UINT32_MAX in the last entry
 } hone_flow_choice_t;
 
 // At most HONE_FLOW_LIMIT entries. HONE_INVALID names what is wrong and where.

@@ -86,8 +86,7 @@ bool hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
   for (size_t i = 0; i < count; i++) {
     hone_kernel_spec_t chosen = *spec;
     chosen.family = choices[i].family;
-    chosen.tokens = choices[i].tokens;
-    chosen.unroll = choices[i].unroll;
+    chosen.schedule = choices[i].schedule;
     flow.below[i] = choices[i].below;
     flow.kernel[i] = add_kernel(lower, &chosen);
     hone_kernel_spec_units(&chosen, &flow.unit_count[i], &flow.unit_rows[i]);

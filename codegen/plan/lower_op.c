@@ -160,7 +160,8 @@ static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
   if (spec.residual && !expect_f32(lower, residual, "the residual")) return false;
   if (spec.residual && !hone_lower_operand(lower, residual, &operands[RESIDUAL])) return false;
   const char *recipe = ir_value_recipe(ir_op_operand(op, WEIGHT), lower->model->session);
-  return finish(lower, op, last_part(recipe), IN(GEMV) | IN(GEMM), &spec, operands, COUNT);
+  return finish(lower, op, last_part(recipe), IN(GEMV) | IN(FLAT) | IN(GEMM), &spec, operands,
+                COUNT);
 }
 
 // All layers share head counts and rope: the plan has one cache shape and one table of frequencies.

@@ -260,7 +260,7 @@ static attend_case_t make_case(bench_t *bench, size_t layer, hone_storage_t cach
   spec.family = HONE_FAMILY_ATTEND_PREFILL;
   c.tiles = spec.head_dim > 64 ? 1 : TILES;  // large heads compile slowly
   for (size_t t = 0; t < c.tiles; t++) {
-    spec.tokens = tiles[t];
+    spec.schedule.tokens = tiles[t];
     c.prefill[t] = bench_add(bench, &spec);
   }
   return c;

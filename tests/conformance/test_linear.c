@@ -72,13 +72,14 @@ static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, siz
                                 .glu = epilogues[epilogue].glu,
                                 .residual = epilogues[epilogue].residual,
                                 .activation = epilogues[epilogue].activation,
-                                .unroll = epilogue == 0 ? number % 3 : 0};
+                                .schedule.unroll = epilogue == 0 ? number % 3 : 0};
   // Every register block on one shape per format, the widest one elsewhere.
   c.variants = epilogue == 0 && shape.K == 200 ? VARIANTS : 2;
   for (size_t v = 0; v < c.variants; v++) {
     hone_kernel_spec_t spec = c.spec;
     spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
-    spec.tokens = epilogue == 0 ? tokens_of[v] : 2 * (v > 0);  // small blocks compile faster
+    spec.schedule.tokens =
+        epilogue == 0 ? tokens_of[v] : 2 * (v > 0);  // small blocks compile faster
     c.kernel[v] = bench_add(bench, &spec);
   }
   return c;
@@ -90,12 +91,15 @@ static linear_case_t make_ragged(bench_t *bench, hone_format_t weight, hone_stor
   static const uint32_t blocks[] = {3, 2, 4, 0};
   shape_t shape = input == HONE_B1 ? whole[number % RAGGED] : ragged[number % RAGGED];
   linear_case_t c = {.variants = 2};
-  c.spec = (hone_kernel_spec_t){
-      .weight = weight, .input = input, .N = shape.N, .K = shape.K, .unroll = number % 5 % 3};
+  c.spec = (hone_kernel_spec_t){.weight = weight,
+                                .input = input,
+                                .N = shape.N,
+                                .K = shape.K,
+                                .schedule.unroll = number % 5 % 3};
   for (size_t v = 0; v < c.variants; v++) {
     hone_kernel_spec_t spec = c.spec;
     spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
-    spec.tokens = v == 0 ? 0 : blocks[number / 3 % 4];
+    spec.schedule.tokens = v == 0 ? 0 : blocks[number / 3 % 4];
     c.kernel[v] = bench_add(bench, &spec);
   }
   return c;

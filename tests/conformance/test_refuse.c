@@ -17,7 +17,7 @@ static const hone_kernel_spec_t good = {.family = HONE_FAMILY_GEMM,
                                         .input = HONE_Q8,
                                         .N = 8,
                                         .K = 64,
-                                        .tokens = 4};
+                                        .schedule.tokens = 4};
 
 static ir_session_t *open_session(void) {
   ir_session_t *session = NULL;
@@ -91,7 +91,7 @@ static void build(ir_session_t *session, const char *isa, hone_cpu_emit_t form,
                                .head_dim = 64,
                                .cache = HONE_F16,
                                .scale = 0.125f,
-                               .tokens = 4};
+                               .schedule.tokens = 4};
   hone_cpu_kernel_t kernels[] = {{good, "first"}, {attend, "second"}};
   if (!hone_cpu_object_build(session, hone_cpu_isa_find(isa), kernels, 2, form, out, &status)) {
     fail_msg("%s", status.message);
@@ -141,7 +141,7 @@ static void test_names(void **state) {
   (void)state;
   hone_arena_t *arena = hone_arena_create();
   hone_kernel_spec_t spec = good;
-  spec.residual = 1, spec.unroll = 2;
+  spec.residual = 1, spec.schedule.unroll = 2;
   assert_string_equal(hone_kernel_spec_name(&spec, arena),
                       "gemm.nf4<64>.q8 N=8 K=64 residual tokens=4 unroll=2");
   hone_kernel_spec_t rotated = {
@@ -160,7 +160,7 @@ static void test_names(void **state) {
   assert_int_equal(count, 16);
   assert_int_equal(rows, 0);
   spec = (hone_kernel_spec_t){
-      .family = HONE_FAMILY_ATTEND_PREFILL, .heads = 4, .kv_heads = 2, .tokens = 8};
+      .family = HONE_FAMILY_ATTEND_PREFILL, .heads = 4, .kv_heads = 2, .schedule.tokens = 8};
   hone_kernel_spec_units(&spec, &count, &rows);
   assert_int_equal(count, 2);
   assert_int_equal(rows, 8);

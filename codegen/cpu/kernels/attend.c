@@ -334,7 +334,7 @@ void emit_attend(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
   bool prefill = spec->family == HONE_FAMILY_ATTEND_PREFILL;
-  int64_t tokens = prefill ? spec->tokens : 1;
+  int64_t tokens = prefill ? spec->schedule.tokens : 1;
   attend_t a = attend_open(k);
   tile_t tile = {.state_bytes = (2 + (int64_t)a.vectors) * k->lanes * 4};
   if (prefill) tile.memory = ir_stack(b, tokens * tile.state_bytes, 64);

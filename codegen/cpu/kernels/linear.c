@@ -279,6 +279,21 @@ static group_t open_group(linear_t *l, ir_value_t codes, ir_value_t scales, ir_v
   return g;
 }
 
+// Weights are read once, in order, through tiles: without help a core waits at every page of them.
+static void ask_ahead(linear_t *l, const group_t *g) {
+  ir_builder_t *b = l->k->b;
+  const weight_t *w = &l->weight;
+  int64_t ahead = (int64_t)l->k->spec->schedule.prefetch * 64;
+  if (!ahead) return;
+  for (int64_t line = 0; line < w->group_bytes; line += 64) {
+    ir_value_t at = ir_advance(b, g->codes, ahead + line);
+    ir_prefetch(b, at, 3);
+  }
+  if (!w->planes) return;
+  ir_value_t at = ir_advance(b, g->scales.at, ahead * w->scale_tile_bytes / w->tile_bytes);
+  ir_prefetch(b, at, 3);
+}
+
 static void accumulate(linear_t *l, const group_t *g, ir_value_t *acc, int tokens) {
   switch (l->k->spec->input) {
     case HONE_Q8: accumulate_codes(l, g, acc, tokens); break;
@@ -328,13 +343,14 @@ static void emit_tile(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   int count = is_signs ? tokens : ROWS * tokens;
   for (int i = 0; i < count; i++) acc[i] = nothing;
 
-  int64_t unroll = k->spec->unroll ? k->spec->unroll : 1;
+  int64_t unroll = k->spec->schedule.unroll ? k->spec->schedule.unroll : 1;
   while (w->groups % unroll != 0) unroll--;
   ir_value_t groups = ir_i64(b, w->groups), step = ir_i64(b, unroll);
   IR_FOR_CARRY (b, first, k->zero, groups, step, acc, (size_t)count) {
     for (int64_t u = 0; u < unroll; u++) {
       ir_value_t index = kernel_plus(k, first, u);
       group_t g = open_group(l, codes, scales, row, rows, index, tokens);
+      ask_ahead(l, &g);
       accumulate(l, &g, acc, tokens);
     }
   }
@@ -391,7 +407,8 @@ void emit_linear(kernel_t *k) {
   }
   int limit = (int)(f32 ? k->isa->tokens_f32 : k->isa->tokens_q8);
   if (signs) limit = TOKENS_LIMIT;
-  int tokens = spec->tokens && (int)spec->tokens < limit ? (int)spec->tokens : limit;
+  uint32_t asked = spec->schedule.tokens;
+  int tokens = asked && (int)asked < limit ? (int)asked : limit;
   int64_t chunk = CHUNK_BYTES / (l.weight.tile_bytes + l.weight.scale_tile_bytes);
   if (chunk < 1) chunk = 1;
   if (chunk > CHUNK_LIMIT) chunk = CHUNK_LIMIT;

@@ -49,11 +49,11 @@ static void flows_are_read(void **state) {
   assert_ok(&status, hone_flow_parse("gemv unroll=2 < 2,gemm  tokens=4<16, gemm tokens=6", c,
                                      &count, &status));
   assert_int_equal(count, 3);
-  assert_true(c[0].family == HONE_FAMILY_GEMV && c[0].unroll == 2 && c[0].tokens == 0 &&
-              c[0].below == 2);
-  assert_true(c[1].family == HONE_FAMILY_GEMM && c[1].unroll == 0 && c[1].tokens == 4 &&
-              c[1].below == 16);
-  assert_true(c[2].tokens == 6 && c[2].below == UINT32_MAX);
+  assert_true(c[0].family == HONE_FAMILY_GEMV && c[0].schedule.unroll == 2 &&
+              c[0].schedule.tokens == 0 && c[0].below == 2);
+  assert_true(c[1].family == HONE_FAMILY_GEMM && c[1].schedule.unroll == 0 &&
+              c[1].schedule.tokens == 4 && c[1].below == 16);
+  assert_true(c[2].schedule.tokens == 6 && c[2].below == UINT32_MAX);
   assert_ok(&status, hone_flow_parse("norm", c, &count, &status));
   assert_int_equal(count, 1);
 }
