@@ -66,30 +66,54 @@ static void describe_embed(hone_buffer_t *text, const hone_kernel_spec_t *spec) 
                      spec->K);
 }
 
-const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
-  hone_buffer_t text = {0};
-  hone_buffer_text(&text, hone_family_name(spec->family));
+static const char *problem_family(hone_family_t family) {
+  switch (family) {
+    case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_FLAT:
+    case HONE_FAMILY_GEMM: return "linear";
+    case HONE_FAMILY_ATTEND_DECODE:
+    case HONE_FAMILY_ATTEND_PREFILL: return "attend";
+    default: return hone_family_name(family);
+  }
+}
+
+static void describe(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_FLAT:
-    case HONE_FAMILY_GEMM: describe_linear(&text, spec); break;
-    case HONE_FAMILY_EMBED: describe_embed(&text, spec); break;
+    case HONE_FAMILY_GEMM: describe_linear(text, spec); break;
+    case HONE_FAMILY_EMBED: describe_embed(text, spec); break;
     case HONE_FAMILY_NORM:
-      hone_buffer_format(&text, ".%s K=%u epsilon=%.9g%s", storage_name(spec->output), spec->K,
+      hone_buffer_format(text, ".%s K=%u epsilon=%.9g%s", storage_name(spec->output), spec->K,
                          (double)spec->epsilon, spec->gain ? "" : " no-gain");
       break;
     case HONE_FAMILY_ROPE_KV:
     case HONE_FAMILY_ATTEND_DECODE:
-    case HONE_FAMILY_ATTEND_PREFILL: describe_heads(&text, spec); break;
+    case HONE_FAMILY_ATTEND_PREFILL: describe_heads(text, spec); break;
     case HONE_FAMILY_GLU:
-      hone_buffer_format(&text, " K=%u %s", spec->K, activation_name(spec->activation));
+      hone_buffer_format(text, " K=%u %s", spec->K, activation_name(spec->activation));
       break;
     case HONE_FAMILY_QUANTIZE:
-      hone_buffer_format(&text, ".%s K=%u", storage_name(spec->output), spec->K);
+      hone_buffer_format(text, ".%s K=%u", storage_name(spec->output), spec->K);
       break;
-    default: hone_buffer_format(&text, " K=%u", spec->K); break;
+    default: hone_buffer_format(text, " K=%u", spec->K); break;
   }
-  if (spec->rotate) hone_buffer_format(&text, " rotate=%u", spec->rotate);
+  if (spec->rotate) hone_buffer_format(text, " rotate=%u", spec->rotate);
+}
+
+const char *hone_kernel_problem_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
+  hone_buffer_t text = {0};
+  hone_buffer_text(&text, problem_family(spec->family));
+  describe(&text, spec);
+  char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
+  hone_buffer_deinit(&text);
+  return name;
+}
+
+const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
+  hone_buffer_t text = {0};
+  hone_buffer_text(&text, hone_family_name(spec->family));
+  describe(&text, spec);
   hone_schedule_write(&spec->schedule, &text);
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
   hone_buffer_deinit(&text);

@@ -51,6 +51,10 @@ typedef struct hone_kernel_spec {
 
 // "gemm.nf4.q8 N=2048 K=2048 residual tokens=4 unroll=1"; deterministic, in the arena.
 const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *arena);
+// What is computed, without how: "linear.nf4<64>.q8 N=2048 K=2048 residual"; gemv, flat and gemm of
+// one op have the same, and so do the two forms of attention ("attend.f16 ..."). Others: their
+// name.
+const char *hone_kernel_problem_name(const hone_kernel_spec_t *spec, hone_arena_t *arena);
 const char *hone_family_name(hone_family_t family);
 // By its name in ir/activations.def; false if there is none.
 bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
