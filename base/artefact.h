@@ -8,12 +8,12 @@
 // and no kernel has a tail loop.
 //
 // Packed weights: base/packed.h.
-// Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then G i32 sums of
-// the group's codes; x = code * scale. b1 has Kp bits (little-endian in each byte; 1 for plus, 0
-// for minus) and the row's f32 scale; K is a multiple of 64. hone_row_bytes gives the stride.
-// Vectors (norm gains, biases): f32, padded.
-// KV cache, per layer: K then V, each (kv_heads, capacity, head_dim_padded) in f32 or f16,
-// head_dim_padded = head_dim rounded up to 16, pads zero.
+// Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then minus the sums
+// of the codes as i32: of every group, then of every 16 columns; x = code * scale. b1 has Kp bits
+// (little-endian in each byte; 1 for plus, 0 for minus) and the row's f32 scale; K is a multiple
+// of 64. hone_row_bytes gives the stride. Vectors (norm gains, biases): f32, padded. KV cache, per
+// layer: K then V, each (kv_heads, capacity, head_dim_padded) in f32 or f16, head_dim_padded =
+// head_dim rounded up to 16, pads zero.
 //
 // Thread rule: types and pure functions only.
 #ifndef HONE_BASE_ARTEFACT_H
@@ -25,9 +25,9 @@
 
 enum {
   HONE_PLAN_MAGIC = 0x4e4c5048,  // "HPLN"
-  HONE_PLAN_VERSION = 2,
+  HONE_PLAN_VERSION = 3,
   HONE_PAD = 64,
-  HONE_TILE_ROWS = 4,
+  HONE_TILE_ROWS = 16,
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 8,
   HONE_FLOW_LIMIT = 4,
@@ -59,7 +59,7 @@ static inline uint64_t hone_padded(uint64_t dimension) {
 static inline uint64_t hone_row_bytes(hone_storage_t storage, uint64_t K) {
   uint64_t Kp = hone_padded(K);
   if (storage == HONE_F32) return Kp * 4;
-  uint64_t bytes = storage == HONE_B1 ? Kp / 8 + 4 : Kp + Kp / HONE_GROUP * 8;
+  uint64_t bytes = storage == HONE_B1 ? Kp / 8 + 4 : Kp + Kp / HONE_GROUP * 24;
   return (bytes + 63) / 64 * 64;
 }
 

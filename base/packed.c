@@ -76,7 +76,8 @@ uint64_t hone_packed_parameter_bytes(hone_format_t format, uint64_t N, uint64_t 
 static uint64_t tiles(uint64_t N) { return hone_padded(N) / R; }
 
 uint64_t hone_packed_scale_offset(hone_format_t format, uint64_t N, uint64_t K) {
-  return tiles(N) * hone_packed_tile_code_bytes(format, K);  // 16 tiles at least: a multiple of 64
+  return tiles(N) *
+         hone_packed_tile_code_bytes(format, K);  // four tiles at least: a multiple of 64
 }
 
 uint64_t hone_packed_parameter_offset(hone_format_t format, uint64_t N, uint64_t K) {

@@ -4,18 +4,17 @@
 // so that codes and scales are read as one sequential stream per tile:
 //
 //   codes
-//     f32 f16 bf16   element at ((t * Kp/16 + k/16) * R + r) * 16 + k % 16
-//     others         row_bytes (below) at ((t * G + g) * R + r) * row_bytes:
-//       8 bits       64 bytes, an int8 each
-//       6 bits       32 bytes: the low 4 bits of j in the low nibble of byte j, of j + 32 in its
-//       high
-//                    one; then 16 bytes: bits 2i and 2i + 1 of byte b are the upper two bits of
-//                    j = b + 16 i; q6 stores code + 32
-//       4 bits       32 bytes: byte b holds the code of j = b in its low nibble, of j = b + 32 in
-//                    its high one
-//       2 bits       16 bytes: bits 2i and 2i + 1 of byte b are the code of j = b + 16 i; ternary
-//                    stores code + 1
-//       planes       8 bytes per plane: bit j (little-endian) is 1 for plus, 0 for minus
+//     f32 f16 bf16   element at (t * Kp + k) * R + r
+//     others         R * row_bytes (below) at (t * G + g) * R * row_bytes, in lines of 64 bytes: a
+//                    line holds codes of four neighbouring columns, of quad q = j / 4, of all rows;
+//                    byte 4 r + j % 4 is row r's. That is what a vector of rows multiplies with
+//                    four activations at once.
+//       8 bits       line q: an int8 each
+//       4 bits       line q / 2: the low nibbles if q is even, the high ones if it is odd
+//       2 bits       line q / 4: bits 2 (q % 4) and the next; ternary stores code + 1
+//       6 bits       the low 4 bits as 4 bits, then the upper two as 2 bits; q6 stores code + 32
+//       planes       plane after plane, 128 bytes each: bit 4 r + j % 4 of the 8 bytes at 8 q
+//                    (little-endian) is 1 for plus, 0 for minus
 //   scales           one per group of the format (16 ... 128 elements; the last may be short) and
 //                    plane: element ((t * S + s) * P + p) * R + r, S = ceil(Kp / group), P planes;
 //                    f16, or a byte (e8m0, e4m3, dq8)

@@ -84,7 +84,7 @@ bool hone_reference_write(hone_reference_t *reference, const ir_recipe_t *recipe
   if (n < 0 || n >= (int64_t)tensor.N) return false;
   uint64_t Kp = hone_padded(tensor.K), R = HONE_TILE_ROWS;
   for (uint64_t k = 0; k < tensor.K; k++) {
-    uint64_t at = (((uint64_t)n / R * Kp / 16 + k / 16) * R + (uint64_t)n % R) * 16 + k % 16;
+    uint64_t at = ((uint64_t)n / R * Kp + k) * R + (uint64_t)n % R;
     bool overflow = false;
     if (tensor.storage == HONE_F32) {
       memcpy(bytes + at * 4, &values[k], 4);

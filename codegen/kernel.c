@@ -124,6 +124,10 @@ uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec) {
   return spec->rotate > HONE_GROUP ? spec->rotate : HONE_GROUP;
 }
 
+uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec) {
+  return spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
+}
+
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,
                             uint32_t *out_unit_rows) {
   *out_unit_count = 1;
@@ -132,7 +136,7 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
   switch (families[spec->family].units) {
     case UNIT_rows: break;
     case UNIT_tiles:
-      *out_unit_count = (uint32_t)(hone_padded(spec->N) / HONE_TILE_ROWS);
+      *out_unit_count = (uint32_t)(hone_padded(spec->N) / hone_kernel_spec_rows(spec));
       *out_unit_rows = 0;
       break;
     case UNIT_spans:  // the one scale of a b1 row wants all of it

@@ -60,6 +60,8 @@ const char *hone_family_name(hone_family_t family);
 bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
 // Columns that quantize and norm bring to q8 or b1 together: groups, or blocks that are rotated.
 uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec);
+// Rows of weights that a unit of a linear family covers.
+uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec);
 // How units are counted (see hone_flow_t).
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,
                             uint32_t *out_unit_rows);

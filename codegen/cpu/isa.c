@@ -7,9 +7,8 @@
 #include <string.h>
 
 static const hone_cpu_isa_t levels[] = {
-#define ISA(name, ENUM, lanes, bytes, tokens_f32, tokens_q8, vnni, cpu, features, summary) \
-  {#name, lanes,    bytes,  tokens_f32, tokens_q8, vnni, "x86_64-unknown-linux-gnu",       \
-   cpu,   features, summary},
+#define ISA(name, ENUM, lanes, bytes, registers, vnni, cpu, features, summary) \
+  {#name, lanes, bytes, registers, vnni, "x86_64-unknown-linux-gnu", cpu, features, summary},
 #include "codegen/cpu/isa.def"
 #undef ISA
 };

@@ -15,11 +15,10 @@ typedef enum hone_cpu_isa_level {
 } hone_cpu_isa_level_t;
 
 typedef struct hone_cpu_isa {
-  const char *name;     // "avx512"
-  uint32_t lanes;       // f32 lanes of a vector
-  uint32_t bytes;       // int8 lanes of a vector
-  uint32_t tokens_f32;  // largest register block of a gemm with f32 rows
-  uint32_t tokens_q8;   // the same with q8 rows
+  const char *name;    // "avx512"
+  uint32_t lanes;      // f32 lanes of a vector
+  uint32_t bytes;      // int8 lanes of a vector
+  uint32_t registers;  // vector registers
   bool vnni;
   const char *triple;
   const char *cpu;       // LLVM processor

@@ -6,7 +6,7 @@
 
 #include "codegen/cpu/kernels/kernels.h"
 
-enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64 };
+enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64, ROWS_LIMIT = 64 };
 
 // ---- checks
 static const char *storage_name(hone_storage_t storage) {
@@ -59,6 +59,13 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
                      storage_name(spec->input), scaled ? " or q8" : "", planes ? " or b1" : "");
   }
   if (!check_signs(spec, spec->input, status)) return false;
+  if (spec->family == HONE_FAMILY_GEMM && spec->input == HONE_B1)
+    return refuse(spec, "b1 rows, whose weights need no decoding: use flat", status);
+  uint32_t rows = spec->schedule.rows;
+  if (rows > ROWS_LIMIT || (rows & (rows - 1)) || (rows && rows < 8))
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "no cpu kernel %s for rows = %u: it must be a power of two in 8..%d",
+                     hone_family_name(spec->family), rows, (int)ROWS_LIMIT);
   if (spec->glu && spec->N % 2 != 0)
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)

@@ -29,12 +29,19 @@ typedef struct cpu_state {
 
 // ---- phase dataflow
 
+static const char *choose_linear(MlirOperation op) {
+  hone_format_t rows;
+  int64_t M, K;
+  bool is_signs = ir_value_shape(ir_op_operand(op, 0), &rows, &M, &K) && rows.storage == HONE_B1;
+  return is_signs ? "gemv prefetch=64 < 2, flat" : "gemv prefetch=64 < 2, flat < 16, gemm";
+}
+
 // Decode reads each weight once whatever the family; from 2 rows on gemm reads a weight once per
 // block of rows where gemv reads it once per row. So gemv is used for one row only. Attention: a
 // tile of rows shares the keys it reads.
-static const char *choose(ir_op_kind_t kind) {
-  switch (kind) {
-    case IR_OP_LINEAR: return "gemv unroll=2 prefetch=64 < 2, gemm";
+static const char *choose(MlirOperation op) {
+  switch (ir_op_kind(op)) {
+    case IR_OP_LINEAR: return choose_linear(op);
     case IR_OP_ATTEND_PACKED: return "attend_decode < 2, attend_prefill tokens=4";
     case IR_OP_EMBED: return "embed";
     case IR_OP_NORM: return "norm";
@@ -62,7 +69,7 @@ static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(block.function, 0));
     MlirOperation op = mlirBlockGetFirstOperation(body);
     for (; !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
-      const char *flow = choose(ir_op_kind(op));
+      const char *flow = choose(op);
       if (flow) set_flow(op, flow);
     }
   }

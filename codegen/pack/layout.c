@@ -5,142 +5,172 @@
 
 #include "quant/real.h"
 
-enum { R = HONE_TILE_ROWS, LANES = 16, GROUP = 64 };
+enum { R = HONE_TILE_ROWS, GROUP = 64, QUADS = GROUP / 4, LINE = 64, BLOCK = 64 };
 
-static void copy_f32(const float *row, uint64_t Kp, float *out) {
-  for (uint64_t block = 0; block < Kp / LANES; block++)
-    memcpy(out + block * R * LANES, row + block * LANES, LANES * sizeof(float));
+// ---- plain floats: rows become columns, a block of columns at a time
+static void put_words(const uint32_t *block, uint32_t *out) {
+  for (int k = 0; k < BLOCK; k++)
+    for (int r = 0; r < R; r++) out[k * R + r] = block[r * BLOCK + k];
+}
+
+static void put_shorts(const uint16_t *block, uint16_t *out) {
+  for (int k = 0; k < BLOCK; k++)
+    for (int r = 0; r < R; r++) out[k * R + r] = block[r * BLOCK + k];
 }
 
 int hone_layout_reals(hone_storage_t storage, uint64_t Kp, const float *const rows[HONE_TILE_ROWS],
                       uint8_t *out) {
-  for (int r = 0; r < R; r++) {
-    bool fits = true;
-    switch (storage) {
-      case HONE_F32: copy_f32(rows[r], Kp, (float *)out + r * LANES); break;
-      case HONE_F16:
-        fits = hone_quantize_f16(rows[r], Kp, (uint16_t *)out + r * LANES, R * LANES);
-        break;
-      case HONE_BF16:
-        fits = hone_quantize_bf16(rows[r], Kp, (uint16_t *)out + r * LANES, R * LANES);
-        break;
-      default: fits = false; break;
+  uint32_t words[R * BLOCK];
+  uint16_t shorts[R * BLOCK];
+  for (uint64_t k = 0; k < Kp; k += BLOCK) {
+    for (int r = 0; r < R; r++) {
+      bool fits = true;
+      switch (storage) {
+        case HONE_F32: memcpy(words + r * BLOCK, rows[r] + k, BLOCK * sizeof *words); break;
+        case HONE_F16:
+          fits = hone_quantize_f16(rows[r] + k, BLOCK, shorts + r * BLOCK, BLOCK / 4);
+          break;
+        case HONE_BF16:
+          fits = hone_quantize_bf16(rows[r] + k, BLOCK, shorts + r * BLOCK, BLOCK / 4);
+          break;
+        default: fits = false; break;
+      }
+      if (!fits) return r;
     }
-    if (!fits) return r;
+    if (storage == HONE_F32)
+      put_words(words, (uint32_t *)out + k * R);
+    else
+      put_shorts(shorts, (uint16_t *)out + k * R);
   }
   return -1;
 }
 
-// ---- 64 codes of one row
+// ---- codes of a group of one row, in the lines of a tile
 
-static void put_nibbles(const uint8_t *codes, uint8_t *out) {
-  for (int b = 0; b < 32; b++) out[b] = (uint8_t)((codes[b] & 15) | (codes[b + 32] & 15) << 4);
-}
-
-static void put_pairs(const uint8_t *codes, uint8_t *out) {
-  for (int b = 0; b < 16; b++)
-    out[b] = (uint8_t)((codes[b] & 3) | (codes[b + 16] & 3) << 2 | (codes[b + 32] & 3) << 4 |
-                       (codes[b + 48] & 3) << 6);
-}
-
-static void put_group(uint32_t bits, bool planes, const uint8_t *codes, uint8_t *out) {
-  if (planes) {
-    memset(out, 0, bits * 8);
-    for (uint32_t p = 0; p < bits; p++)
-      for (int j = 0; j < GROUP; j++)
-        out[p * 8 + (uint32_t)j / 8] |= (uint8_t)((codes[j] >> p & 1) << j % 8);
-  } else if (bits == 2) {
-    put_pairs(codes, out);
-  } else if (bits == 4) {
-    put_nibbles(codes, out);
-  } else if (bits == 6) {
-    uint8_t upper[GROUP];
-    for (int j = 0; j < GROUP; j++) upper[j] = codes[j] >> 4;
-    put_nibbles(codes, out);
-    put_pairs(upper, out + 32);
-  } else {
-    memcpy(out, codes, GROUP);
-  }
-}
-
-static void get_group(uint32_t bits, bool planes, const uint8_t *in, uint8_t *codes) {
-  for (int j = 0; j < GROUP; j++) {
-    uint32_t nibble = in[j % 32] >> (j < 32 ? 0 : 4) & 15;
-    if (planes) {
-      codes[j] = 0;
-      for (uint32_t p = 0; p < bits; p++)
-        codes[j] |= (uint8_t)((in[p * 8 + (uint32_t)j / 8] >> j % 8 & 1) << p);
-    } else if (bits == 2) {
-      codes[j] = in[j % 16] >> j / 16 * 2 & 3;
-    } else if (bits == 4) {
-      codes[j] = (uint8_t)nibble;
-    } else if (bits == 6) {
-      codes[j] = (uint8_t)(nibble | (in[32 + j % 16] >> j / 16 * 2 & 3) << 4);
-    } else {
-      codes[j] = in[j];
+// Bits of each code, `per_byte` quads to a byte: the codes' bits from `shift` on.
+static void put_bits(const uint8_t *codes, int bits, int shift, int row, uint8_t *lines) {
+  int per_byte = 8 / bits, keep = (1 << bits) - 1;
+  for (int line = 0; line < QUADS / per_byte; line++) {
+    for (int c = 0; c < 4; c++) {
+      int byte = 0;
+      for (int i = 0; i < per_byte; i++)
+        byte |= (codes[(line * per_byte + i) * 4 + c] >> shift & keep) << bits * i;
+      lines[line * LINE + row * 4 + c] = (uint8_t)byte;
     }
   }
 }
 
-// Groups of codes and scales of one row, each `lanes` apart.
-static void put_row(hone_format_t format, uint64_t K, uint64_t lanes, const uint8_t *codes,
-                    const uint16_t *scales, uint8_t *out_codes, uint8_t *out_scales) {
-  const hone_format_info_t *info = hone_format_info(format.storage);
-  uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
-  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
-  uint32_t bytes = hone_scale_bits(info->scale) / 8;
-  for (uint64_t g = 0; g < groups; g++)
-    put_group(info->code_bits, info->grid == HONE_GRID_PLANES, codes + g * GROUP,
-              out_codes + g * lanes * row_bytes);
-  for (uint64_t i = 0; i < count; i++)
-    memcpy(out_scales + i * lanes * bytes, &scales[i], bytes);  // little-endian
-}
-
-static void get_row(hone_format_t format, uint64_t K, uint64_t lanes, const uint8_t *in_codes,
-                    const uint8_t *in_scales, uint8_t *codes, uint16_t *scales) {
-  const hone_format_info_t *info = hone_format_info(format.storage);
-  uint64_t row_bytes = hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
-  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
-  uint32_t bytes = hone_scale_bits(info->scale) / 8;
-  for (uint64_t g = 0; g < groups; g++)
-    get_group(info->code_bits, info->grid == HONE_GRID_PLANES, in_codes + g * lanes * row_bytes,
-              codes + g * GROUP);
-  for (uint64_t i = 0; i < count; i++) {
-    scales[i] = 0;
-    memcpy(&scales[i], in_scales + i * lanes * bytes, bytes);
+static void get_bits(const uint8_t *lines, int bits, int shift, int row, uint8_t *codes) {
+  int per_byte = 8 / bits, keep = (1 << bits) - 1;
+  for (int j = 0; j < GROUP; j++) {
+    int quad = j / 4, byte = lines[quad / per_byte * LINE + row * 4 + j % 4];
+    codes[j] |= (uint8_t)((byte >> quad % per_byte * bits & keep) << shift);
   }
 }
 
-static uint64_t lane_codes(hone_format_t format, int lane) {
-  return (uint64_t)lane * hone_packed_row_bytes(format.storage);
+// Two rows share a byte.
+static void put_plane(const uint8_t *codes, uint32_t plane, int row, uint8_t *out) {
+  for (int quad = 0; quad < QUADS; quad++) {
+    int bits = 0, shift = row % 2 * 4;
+    for (int c = 0; c < 4; c++) bits |= (codes[quad * 4 + c] >> plane & 1) << c;
+    uint8_t *byte = &out[quad * 8 + row / 2];
+    *byte = (uint8_t)((*byte & ~(15 << shift)) | bits << shift);
+  }
 }
 
-static uint64_t lane_scales(hone_format_t format, int lane) {
-  return (uint64_t)lane * hone_scale_bits(hone_format_info(format.storage)->scale) / 8;
+static void put_group(const hone_format_info_t *info, const uint8_t *codes, int row, uint8_t *out) {
+  if (info->grid == HONE_GRID_PLANES) {
+    for (uint32_t p = 0; p < info->planes; p++) put_plane(codes, p, row, out + p * QUADS * 8);
+  } else if (info->code_bits == 6) {
+    put_bits(codes, 4, 0, row, out);
+    put_bits(codes, 2, 4, row, out + QUADS / 2 * LINE);
+  } else {
+    put_bits(codes, (int)info->code_bits, 0, row, out);
+  }
 }
 
-void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
+static void get_group(const hone_format_info_t *info, const uint8_t *in, int row, uint8_t *codes) {
+  memset(codes, 0, GROUP);
+  if (info->grid == HONE_GRID_PLANES) {
+    for (int j = 0; j < GROUP; j++)
+      for (uint32_t p = 0; p < info->planes; p++) {
+        int byte = in[(p * QUADS + (uint32_t)j / 4) * 8 + (uint32_t)row / 2];
+        codes[j] |= (uint8_t)((byte >> (row % 2 * 4 + j % 4) & 1) << p);
+      }
+  } else if (info->code_bits == 6) {
+    get_bits(in, 4, 0, row, codes);
+    get_bits(in + QUADS / 2 * LINE, 2, 4, row, codes);
+  } else {
+    get_bits(in, (int)info->code_bits, 0, row, codes);
+  }
+}
+
+// ---- scales, `lanes` apart
+static void put_scales(hone_format_t format, uint64_t K, uint64_t lanes, const uint16_t *scales,
+                       uint8_t *out) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
+  uint32_t bytes = hone_scale_bits(info->scale) / 8;
+  for (uint64_t i = 0; i < count; i++)
+    memcpy(out + i * lanes * bytes, &scales[i], bytes);  // little-endian
+}
+
+static void get_scales(hone_format_t format, uint64_t K, uint64_t lanes, const uint8_t *in,
+                       uint16_t *scales) {
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t count = hone_packed_scale_count(format, K) * info->planes;
+  uint32_t bytes = hone_scale_bits(info->scale) / 8;
+  for (uint64_t i = 0; i < count; i++) {
+    scales[i] = 0;
+    memcpy(&scales[i], in + i * lanes * bytes, bytes);
+  }
+}
+
+static uint64_t lane_scales(hone_format_t format, int row) {
+  return (uint64_t)row * hone_scale_bits(hone_format_info(format.storage)->scale) / 8;
+}
+
+void hone_layout_row(hone_format_t format, uint64_t K, int row, const uint8_t *codes,
                      const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales) {
-  put_row(format, K, R, codes, scales, tile_codes + lane_codes(format, lane),
-          tile_scales + lane_scales(format, lane));
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t bytes = R * hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
+  for (uint64_t g = 0; g < groups; g++)
+    put_group(info, codes + g * GROUP, row, tile_codes + g * bytes);
+  put_scales(format, K, R, scales, tile_scales + lane_scales(format, row));
 }
 
-void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
+void hone_layout_row_read(hone_format_t format, uint64_t K, int row, const uint8_t *tile_codes,
                           const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales) {
-  get_row(format, K, R, tile_codes + lane_codes(format, lane),
-          tile_scales + lane_scales(format, lane), codes, scales);
+  const hone_format_info_t *info = hone_format_info(format.storage);
+  uint64_t bytes = R * hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
+  for (uint64_t g = 0; g < groups; g++)
+    get_group(info, tile_codes + g * bytes, row, codes + g * GROUP);
+  get_scales(format, K, R, tile_scales + lane_scales(format, row), scales);
 }
 
+// ---- a row by itself: each code's bits after the last one's, least significant first
 uint64_t hone_layout_line_bytes(hone_format_t format, uint64_t K) {
   return (hone_packed_tile_code_bytes(format, K) + hone_packed_tile_scale_bytes(format, K)) / R;
 }
 
 void hone_layout_line(hone_format_t format, uint64_t K, const uint8_t *codes,
                       const uint16_t *scales, uint8_t *out) {
-  put_row(format, K, 1, codes, scales, out, out + hone_packed_tile_code_bytes(format, K) / R);
+  uint64_t bits = hone_format_info(format.storage)->code_bits, Kp = hone_padded(K);
+  memset(out, 0, Kp * bits / 8);
+  for (uint64_t k = 0, at = 0; k < Kp; k++, at += bits) {
+    uint32_t code = (uint32_t)(codes[k] & ((1u << bits) - 1)) << at % 8;
+    out[at / 8] |= (uint8_t)code;
+    if (code >> 8) out[at / 8 + 1] |= (uint8_t)(code >> 8);
+  }
+  put_scales(format, K, 1, scales, out + Kp * bits / 8);
 }
 
 void hone_layout_line_read(hone_format_t format, uint64_t K, const uint8_t *in, uint8_t *codes,
                            uint16_t *scales) {
-  get_row(format, K, 1, in, in + hone_packed_tile_code_bytes(format, K) / R, codes, scales);
+  uint64_t bits = hone_format_info(format.storage)->code_bits, Kp = hone_padded(K);
+  for (uint64_t k = 0, at = 0; k < Kp; k++, at += bits) {
+    uint32_t upper = at % 8 + bits > 8 ? in[at / 8 + 1] : 0;
+    codes[k] = (uint8_t)((in[at / 8] | upper << 8) >> at % 8 & ((1u << bits) - 1));
+  }
+  get_scales(format, K, 1, in + Kp * bits / 8, scales);
 }

@@ -5,17 +5,17 @@
 
 #include "base/packed.h"
 
-// A tile of plain floats from four padded rows (Kp each). Returns -1, or the lane of the first row
+// A tile of plain floats from its padded rows (Kp each). Returns -1, or the lane of the first row
 // with a value that its format cannot hold.
 HONE_MUST_CHECK int hone_layout_reals(hone_storage_t storage, uint64_t Kp,
                                       const float *const rows[HONE_TILE_ROWS], uint8_t *out);
 
 // One row of a quantized tile: codes (Kp, one a byte) and scales (as hone_quantizer_row gives them)
-// go to lane `lane` of the tile's codes and scales.
-void hone_layout_row(hone_format_t format, uint64_t K, int lane, const uint8_t *codes,
+// go to row `row` of the tile. Rows share bytes: one thread writes a tile.
+void hone_layout_row(hone_format_t format, uint64_t K, int row, const uint8_t *codes,
                      const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales);
 // The inverse, for tools that read artefacts.
-void hone_layout_row_read(hone_format_t format, uint64_t K, int lane, const uint8_t *tile_codes,
+void hone_layout_row_read(hone_format_t format, uint64_t K, int row, const uint8_t *tile_codes,
                           const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales);
 
 // A row by itself, as codegen/pack/store.h keeps it: its codes, then its scales.

@@ -157,9 +157,10 @@ static void add_format(bench_t *bench, const hone_format_info_t *info, uint32_t 
   for (int i = 0; i < count; i++) {
     hone_kernel_spec_t spec = {
         .weight = hone_format_default(info->storage), .input = inputs[i], .N = N, .K = K};
-    spec.family = HONE_FAMILY_GEMV, spec.schedule.unroll = 2;
+    spec.family = HONE_FAMILY_GEMV, spec.schedule.prefetch = 64;
     bench_add(bench, &spec);
-    spec.family = HONE_FAMILY_GEMM, spec.schedule.unroll = 1;
+    spec.family = inputs[i] == HONE_B1 ? HONE_FAMILY_FLAT : HONE_FAMILY_GEMM;
+    spec.schedule.prefetch = 0;
     bench_add(bench, &spec);
   }
 }

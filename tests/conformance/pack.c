@@ -94,12 +94,14 @@ static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t c
   return level;
 }
 
-// ORs `value` into the bits of column j of a block of 64 columns.
-static void put_bits(uint8_t *block, uint32_t bits, uint32_t j, uint32_t value) {
-  if (bits == 8) block[j] = (uint8_t)value;
-  if (bits == 6 || bits == 4) block[j % 32] |= (uint8_t)((value & 15) << (j < 32 ? 0 : 4));
-  if (bits == 6) block[32 + j % 16] |= (uint8_t)(value >> 4 << (2 * (j / 16)));
-  if (bits == 2) block[j % 16] |= (uint8_t)(value << (2 * (j / 16)));
+// ORs `value` into the bits of row r, column j of a block of 16 rows and 64 columns.
+static void put_bits(uint8_t *block, uint32_t bits, uint32_t r, uint32_t j, uint32_t value) {
+  uint32_t quad = j / 4, at = 4 * r + j % 4;
+  if (bits == 8) block[64 * quad + at] = (uint8_t)value;
+  if (bits == 6 || bits == 4)
+    block[64 * (quad / 2) + at] |= (uint8_t)((value & 15) << (quad % 2 * 4));
+  if (bits == 6) block[512 + 64 * (quad / 4) + at] |= (uint8_t)(value >> 4 << (quad % 4 * 2));
+  if (bits == 2) block[64 * (quad / 4) + at] |= (uint8_t)(value << (quad % 4 * 2));
 }
 
 // bitsandbytes' signed dynamic map: seven decades, 2^i midpoints of 0.1 to 1 in the i-th of them.
@@ -145,7 +147,8 @@ static double put_scale(region_t *region, const hone_format_info_t *info, uint64
 typedef struct row_codes {
   const hone_format_info_t *info;
   const int8_t *learned;
-  uint8_t *block;  // of 64 columns
+  uint8_t *block;  // of 16 rows and 64 columns
+  uint32_t row;    // of them
   double *value, *value_int8;
 } row_codes_t;
 
@@ -157,7 +160,8 @@ static void put_code(const row_codes_t *to, uint32_t k, bool pad, const double *
   if (to->info->grid == HONE_GRID_PLANES) {
     for (uint32_t p = 0; p < to->info->planes; p++) {
       bool plus = code >> p & 1;
-      if (plus) to->block[8 * p + j / 8] |= (uint8_t)(1 << (j % 8));
+      uint32_t bit = 4 * to->row + j % 4;
+      if (plus) to->block[128 * p + j / 4 * 8 + bit / 8] |= (uint8_t)(1 << bit % 8);
       value += plus ? scale[p] : -scale[p];
     }
     rounded = value;
@@ -166,13 +170,13 @@ static void put_code(const row_codes_t *to, uint32_t k, bool pad, const double *
     code %= 16;
     while (pad && has_zero && level_of(to->info->storage, to->learned, code, &rounded) != 0)
       code = (code + 1) % 16;
-    put_bits(to->block, 4, j, code);
+    put_bits(to->block, 4, to->row, j, code);
     value = level_of(to->info->storage, to->learned, code, &rounded) * scale[0];
     rounded *= scale[0];
   } else {
     int limit = bits == 8 ? 127 : bits == 6 ? 31 : 1;  // what the code stands for is -limit..limit
     int number = pad ? 0 : (int)(code % (2 * (uint32_t)limit + 1)) - limit;
-    put_bits(to->block, bits, j,
+    put_bits(to->block, bits, to->row, j,
              bits == 8 ? (uint8_t)(int8_t)number : (uint32_t)(number + limit + (bits == 6)));
     value = rounded = number * scale[0];
   }
@@ -245,10 +249,10 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
                        uint64_t *random) {
   const hone_format_info_t *info = hone_format_info(format.storage);
   uint64_t Kp = hone_padded(K), G = Kp / 64, S = (Kp + format.group - 1) / format.group;
-  uint64_t row_bytes = 8 * info->code_bits, tiles = hone_padded(N) / 4, P = info->planes;
+  uint64_t row_bytes = 8 * info->code_bits, tiles = hone_padded(N) / 16, P = info->planes;
   uint64_t scale_bytes = info->scale == HONE_SCALE_F16 ? 2 : 1;
-  uint64_t scales = tiles * G * 4 * row_bytes;
-  uint64_t parameters = (scales + tiles * S * P * 4 * scale_bytes + 63) / 64 * 64;
+  uint64_t scales = tiles * G * 16 * row_bytes;
+  uint64_t parameters = (scales + tiles * S * P * 16 * scale_bytes + 63) / 64 * 64;
   int8_t learned[16] = {0};
   float factor = (random_real(random) + 1.1f) / 448;
   if (info->grid == HONE_GRID_LEARNED) {  // level 5 is the zero
@@ -264,19 +268,23 @@ static void pack_codes(packed_t *packed, hone_format_t format, uint32_t N, uint3
                 : format.storage == HONE_IQ4NL ? 1.0 / 127
                                                : 1;
   for (uint32_t n = 0; n < N; n++) {
-    uint64_t t = n / 4, r = n % 4;
+    uint64_t t = n / 16, r = n % 16;
     double scale[3] = {0};
-    row_codes_t to = {info, learned, NULL, packed->values + (size_t)n * K,
+    row_codes_t to = {info,
+                      learned,
+                      NULL,
+                      n % 16,
+                      packed->values + (size_t)n * K,
                       packed->values_int8 + (size_t)n * K};
     for (uint32_t k = 0; k < Kp; k++) {
       for (uint64_t p = 0; p < P && k % format.group == 0; p++) {
-        uint64_t element = ((t * S + k / format.group) * P + p) * 4 + r;
+        uint64_t element = ((t * S + k / format.group) * P + p) * 16 + r;
         double block = 0, common = (double)factor;
         if (info->scale == HONE_SCALE_DQ8)
           block = k < K ? second_of(&second, n, k / format.group, &common) : 1;
         scale[p] = put_scale(&packed->region, info, scales, element, size, common, block, random);
       }
-      to.block = packed->region.data + ((t * G + k / 64) * 4 + r) * row_bytes;
+      to.block = packed->region.data + (t * G + k / 64) * 16 * row_bytes;
       put_code(&to, k, k >= K, scale, random);
     }
   }
@@ -287,7 +295,7 @@ static void pack_plain(packed_t *packed, hone_storage_t storage, uint32_t N, uin
   uint64_t Kp = hone_padded(K);
   for (uint32_t n = 0; n < N; n++) {
     for (uint32_t k = 0; k < K; k++) {
-      uint64_t element = ((n / 4 * Kp / 16 + k / 16) * 4 + n % 4) * 16 + k % 16;
+      uint64_t element = (n / 16 * Kp + k) * 16 + n % 16;
       double value = put_plain(&packed->region, storage, element, random_real(random));
       packed->values[(size_t)n * K + k] = packed->values_int8[(size_t)n * K + k] = value;
     }
@@ -347,7 +355,7 @@ rows_t pack_rows(hone_storage_t storage, uint32_t M, uint32_t K, uint64_t *rando
   if (storage == HONE_B1) pack_signs(&rows, M, K, random);
   for (uint32_t m = 0; m < M && storage != HONE_B1; m++) {
     float scale = 0;
-    int32_t sum = 0;
+    int32_t sum = 0, part = 0;
     for (uint32_t k = 0; k < K; k++) {
       if (storage == HONE_F32) {
         float value = random_real(random);
@@ -361,9 +369,11 @@ rows_t pack_rows(hone_storage_t storage, uint32_t M, uint32_t K, uint64_t *rando
         put(&rows.region, stride * m + Kp + k / 64 * 4, &scale, 4);
       }
       int8_t code = (int8_t)((int)(random_bits(random) % 255) - 127);
-      sum += code;
+      if (k % 16 == 0) part = 0;
+      sum -= code, part -= code;
       put(&rows.region, stride * m + k, &code, 1);
       put(&rows.region, stride * m + Kp + G * 4 + k / 64 * 4, &sum, 4);
+      put(&rows.region, stride * m + Kp + G * 8 + k / 16 * 4, &part, 4);
       rows.values[(size_t)m * K + k] = (double)code * scale;
     }
   }

@@ -1,6 +1,6 @@
-// gemv and gemm: weight formats x activations x epilogues x shapes x levels against sums in double;
-// gemv and every register block of gemm must agree bit for bit; pads of the output are zero. A few
-// formats meet every shape and epilogue, every format and group a ragged shape and two blocks.
+// gemv, flat and gemm: weight formats x activations x epilogues x shapes x levels against sums in
+// double; all families and register blocks must agree bit for bit; pads of the output are zero. A
+// few formats meet every shape and epilogue, every format and group a ragged shape and two blocks.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,15 +42,27 @@ static const struct {
                  {1, 1, 0, HONE_ACTIVATION_GELU_TANH},
                  {1, 1, 1, HONE_ACTIVATION_SILU},
                  {0, 1, 0, HONE_ACTIVATION_RELU2}};
-static const uint32_t tokens_of[] = {0, 0, 2, 3,
-                                     4};  // of the variants of a case; the first is the gemv
+// Of a case; the first is what the others must equal.
+static const struct {
+  hone_family_t family;
+  hone_schedule_t schedule;
+} variants[] = {
+    {HONE_FAMILY_GEMV, {0}},
+    {HONE_FAMILY_FLAT, {.tokens = 2}},
+    {HONE_FAMILY_GEMM, {.tokens = 3, .chunk = 2}},
+    {HONE_FAMILY_FLAT, {0}},
+    {HONE_FAMILY_GEMV, {.rows = 64, .unroll = 2, .prefetch = 8}},
+    {HONE_FAMILY_GEMM, {.rows = 32}},
+    {HONE_FAMILY_FLAT, {.rows = 8, .tokens = 4, .chunk = 64}},
+};
 static const uint32_t rows_of[] = {1, 2, 3, 5, 17};
 
 enum {
   FORMATS = sizeof formats / sizeof *formats,
   SHAPES = sizeof shapes / sizeof *shapes,
   EPILOGUES = sizeof epilogues / sizeof *epilogues,
-  VARIANTS = sizeof tokens_of / sizeof *tokens_of,
+  VARIANTS = sizeof variants / sizeof *variants,
+  FEW = 3,  // of them, where every one would take long
   ROWS = sizeof rows_of / sizeof *rows_of,
   RAGGED = sizeof ragged / sizeof *ragged,
 };
@@ -61,8 +73,19 @@ typedef struct linear_case {
   size_t variants;
 } linear_case_t;
 
-static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, size_t epilogue,
-                               size_t number) {
+static void add_variants(bench_t *bench, linear_case_t *c, size_t count) {
+  for (size_t v = 0; v < count; v++) {
+    hone_kernel_spec_t spec = c->spec;
+    spec.family = variants[v].family;
+    spec.schedule = variants[v].schedule;
+    // Signs have nothing to decode.
+    if (spec.input == HONE_B1 && spec.family == HONE_FAMILY_GEMM) continue;
+    c->kernel[c->variants++] = bench_add(bench, &spec);
+  }
+}
+
+// Every variant on one shape per format, a few elsewhere.
+static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, size_t epilogue) {
   linear_case_t c = {0};
   c.spec = (hone_kernel_spec_t){.weight = formats[format].weight,
                                 .input = formats[format].input,
@@ -71,37 +94,17 @@ static linear_case_t make_case(bench_t *bench, size_t format, shape_t shape, siz
                                 .bias = epilogues[epilogue].bias,
                                 .glu = epilogues[epilogue].glu,
                                 .residual = epilogues[epilogue].residual,
-                                .activation = epilogues[epilogue].activation,
-                                .schedule.unroll = epilogue == 0 ? number % 3 : 0};
-  // Every register block on one shape per format, the widest one elsewhere.
-  c.variants = epilogue == 0 && shape.K == 200 ? VARIANTS : 2;
-  for (size_t v = 0; v < c.variants; v++) {
-    hone_kernel_spec_t spec = c.spec;
-    spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
-    spec.schedule.tokens =
-        epilogue == 0 ? tokens_of[v] : 2 * (v > 0);  // small blocks compile faster
-    c.kernel[v] = bench_add(bench, &spec);
-  }
+                                .activation = epilogues[epilogue].activation};
+  add_variants(bench, &c, epilogue == 0 && shape.K == 200 ? VARIANTS : FEW);
   return c;
 }
 
-// A format on rows of `input`: gemv and one register block of gemm.
+// A format on rows of `input`.
 static linear_case_t make_ragged(bench_t *bench, hone_format_t weight, hone_storage_t input,
                                  size_t number) {
-  static const uint32_t blocks[] = {3, 2, 4, 0};
   shape_t shape = input == HONE_B1 ? whole[number % RAGGED] : ragged[number % RAGGED];
-  linear_case_t c = {.variants = 2};
-  c.spec = (hone_kernel_spec_t){.weight = weight,
-                                .input = input,
-                                .N = shape.N,
-                                .K = shape.K,
-                                .schedule.unroll = number % 5 % 3};
-  for (size_t v = 0; v < c.variants; v++) {
-    hone_kernel_spec_t spec = c.spec;
-    spec.family = v == 0 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM;
-    spec.schedule.tokens = v == 0 ? 0 : blocks[number / 3 % 4];
-    c.kernel[v] = bench_add(bench, &spec);
-  }
+  linear_case_t c = {.spec = {.weight = weight, .input = input, .N = shape.N, .K = shape.K}};
+  add_variants(bench, &c, FEW);
   return c;
 }
 
@@ -215,10 +218,10 @@ static void test_linear(void **state) {
   for (size_t f = 0; f < FORMATS; f++) {
     for (size_t s = f % 2; s < SHAPES;
          s += 2, count++) {  // neighbouring formats take the odd and the even shapes
-      cases[count] = make_case(bench, f, shapes[s], 0, count);
+      cases[count] = make_case(bench, f, shapes[s], 0);
     }
     for (size_t e = 1; e < EPILOGUES; e++, count++) {
-      cases[count] = make_case(bench, f, shapes[(f + 3 * e) % SHAPES], e, count);
+      cases[count] = make_case(bench, f, shapes[(f + 3 * e) % SHAPES], e);
     }
   }
   hone_format_t all[FORMAT_LIMIT];

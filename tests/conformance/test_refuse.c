@@ -157,8 +157,11 @@ static void test_names(void **state) {
   hone_kernel_spec_units(&rotated, &count, &rows);
   assert_true(count == 1 && rows == 1);
   hone_kernel_spec_units(&spec, &count, &rows);
-  assert_int_equal(count, 16);
+  assert_int_equal(count, 4);
   assert_int_equal(rows, 0);
+  spec.schedule.rows = 32;
+  hone_kernel_spec_units(&spec, &count, &rows);
+  assert_int_equal(count, 2);
   spec = (hone_kernel_spec_t){
       .family = HONE_FAMILY_ATTEND_PREFILL, .heads = 4, .kv_heads = 2, .schedule.tokens = 8};
   hone_kernel_spec_units(&spec, &count, &rows);

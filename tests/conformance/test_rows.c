@@ -61,24 +61,27 @@ static hone_kernel_spec_t kind_spec(size_t kind, uint32_t K) {
 // A q8 row against the f32 row it stands for: codes, scales, sums, and zero bytes to its end.
 static void check_quantized(const uint8_t *row, const double *want, uint32_t K, const char *name,
                             size_t m) {
-  uint64_t Kp = hone_padded(K), G = Kp / 64, used = Kp + G * 8;
+  uint64_t Kp = hone_padded(K), G = Kp / 64, used = Kp + G * 24;
   for (uint64_t g = 0; g < G; g++) {
     double largest = 0;
     int32_t total = 0, sum;
     float scale;
     memcpy(&scale, row + Kp + g * 4, 4);
     memcpy(&sum, row + Kp + G * 4 + g * 4, 4);
+    int32_t parts[4], part = 0;
+    memcpy(parts, row + Kp + G * 8 + g * 16, 16);
     for (uint64_t k = g * 64; k < g * 64 + 64; k++) {
       double value = k < K ? want[k] : 0;
       int8_t code = (int8_t)row[k];
       largest = fmax(largest, fabs(value));
-      total += code;
+      total += code, part -= code;
+      if (k % 16 == 15) assert_int_equal(parts[k % 64 / 16], part), part = 0;
       // Half a step, and a little for rounding in f32.
       check_close((double)code * scale, value, fabs((double)scale) * 0.5005 + 1e-35, name, m, k);
       if (k >= K) assert_int_equal(code, 0);
     }
     check_close(scale, largest / 127, largest * 2e-8 + largest * 2e-6, name, m, g);
-    assert_int_equal(sum, total);
+    assert_int_equal(sum, -total);
   }
   for (uint64_t i = used; i < hone_row_bytes(HONE_Q8, K); i++) assert_int_equal(row[i], 0);
 }

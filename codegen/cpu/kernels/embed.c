@@ -1,40 +1,52 @@
-// embed: rows of a packed (V, K) weight, as f32, by token id.
+// embed: rows of a packed (V, K) weight, as f32, by token id. A tile's rows lie side by side, so a
+// group of all of them is decoded, and the wanted one taken out.
 #include "codegen/cpu/kernels/weight.h"
 
-typedef struct place {  // of a token's row
-  ir_value_t number, codes, scales, out;
-} place_t;
+typedef struct embed {
+  weight_t weight;
+  ir_value_t group;  // of all rows: (64, rows of a tile) f32 on the stack
+} embed_t;
 
-static place_t find_row(kernel_t *k, const weight_t *w, ir_value_t id, ir_value_t out) {
+static ir_value_t value_of(kernel_t *k, const weight_t *w, const weight_place_t *place,
+                           const ir_value_t *scale, int half, int column) {
   ir_builder_t *b = k->b;
-  ir_value_t rows = ir_i64(b, HONE_TILE_ROWS);
-  ir_value_t n = ir_cast(b, extui, k->i64, id);
-  place_t place = {.number = n, .out = out};
-  ir_value_t tile = ir_op(b, divui, n, rows);
-  ir_value_t lane = ir_op(b, remui, n, rows);
-  ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes);
-  place.codes = kernel_at(k, codes, lane, w->row_bytes);
-  if (w->planes == 0) return place;
-  ir_value_t scales = kernel_at(k, w->scales, tile, w->scale_tile_bytes);
-  place.scales = kernel_at(k, scales, lane, hone_scale_bits(w->info->scale) / 8);
-  return place;
+  int part = column * w->parts / HONE_GROUP;
+  ir_value_t total = {0};
+  for (int p = 0; p < w->planes; p++) {
+    ir_value_t level = weight_real(k, w, place->codes, half, p, column);
+    if (w->is_plain) return level;
+    ir_value_t term = ir_op(b, mulf, level, scale[part * w->planes + p]);
+    total = p == 0 ? term : ir_op(b, addf, total, term);
+  }
+  return total;
 }
 
-static void copy_group(kernel_t *k, const weight_t *w, const place_t *place, ir_value_t group) {
+static void decode_group(kernel_t *k, const embed_t *e, const weight_place_t *place) {
   ir_builder_t *b = k->b;
-  ir_value_t scale[SPLITS_LIMIT];
-  if (w->planes > 0) {
-    weight_place_t scales = weight_scales_at(k, w, place->scales, place->number, group);
-    for (int i = 0; i < w->parts * w->planes; i++)
-      scale[i] = weight_scale(k, w, &scales, i / w->planes, i % w->planes);
+  const weight_t *w = &e->weight;
+  enum { SCALES_LIMIT = 6 };  // bcq3 in groups of 32
+  for (int half = 0; half < w->halves; half++) {
+    ir_value_t scale[SCALES_LIMIT];
+    for (int i = 0; i < w->parts * w->planes && !w->is_plain; i++)
+      scale[i] = weight_scale(k, w, place, half, i / w->planes, i % w->planes);
+    for (int j = 0; j < HONE_GROUP; j++) {
+      ir_value_t value = value_of(k, w, place, scale, half, j);
+      int64_t element = (int64_t)j * HONE_TILE_ROWS + half * k->lanes;
+      ir_value_t at = ir_advance(b, e->group, element * 4);
+      ir_store(b, value, at, k->lanes * 4);
+    }
   }
-  ir_value_t codes = kernel_at(k, place->codes, group, w->group_bytes);
-  weight_row_t row = weight_row(k, w, codes, scale);
-  ir_value_t out = kernel_at(k, place->out, group, HONE_GROUP * 4);
-  for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
-    ir_value_t reals = weight_reals(k, w, &row, v);
-    ir_value_t at = ir_advance(b, out, (int64_t)v * k->lanes * 4);
-    ir_store(b, reals, at, 0);
+}
+
+static void copy_group(kernel_t *k, const embed_t *e, ir_value_t lane, ir_value_t out) {
+  ir_builder_t *b = k->b;
+  ir_value_t from = kernel_at(k, e->group, lane, 4);
+  ir_value_t count = ir_i64(b, HONE_GROUP);
+  IR_FOR (b, j, k->zero, count, k->one) {
+    ir_value_t at = kernel_at(k, from, j, HONE_TILE_ROWS * 4);
+    ir_value_t value = ir_load(b, k->real, at, 0);
+    ir_value_t to = kernel_at(k, out, j, 4);
+    ir_store(b, value, to, 0);
   }
 }
 
@@ -42,18 +54,25 @@ void emit_embed(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
   ir_value_t ids = kernel_pointer(k, 0), weight = kernel_pointer(k, 1), out = kernel_pointer(k, 2);
-  weight_t w = weight_open(k, weight, false);
-  ir_value_t groups = ir_i64(b, w.groups);
+  embed_t e = {.weight = weight_open(k, weight, false)};
+  const weight_t *w = &e.weight;
+  e.group = ir_stack(b, HONE_GROUP * HONE_TILE_ROWS * 4, 64);
+  ir_value_t groups = ir_i64(b, w->groups), rows = ir_i64(b, HONE_TILE_ROWS);
   int64_t out_bytes = (int64_t)hone_row_bytes(HONE_F32, spec->K);
   IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t id_at = kernel_at(k, ids, m, 4);
     ir_value_t id = ir_load(b, k->i32, id_at, 0);
     ir_value_t row = kernel_at(k, out, m, out_bytes);
-    place_t place = find_row(k, &w, id, row);
+    ir_value_t n = ir_cast(b, extui, k->i64, id);
+    ir_value_t tile = ir_op(b, divui, n, rows);
+    ir_value_t lane = ir_op(b, remui, n, rows);
     IR_FOR (b, g, k->zero, groups, k->one) {
-      copy_group(k, &w, &place, g);
+      weight_place_t place = weight_place(k, w, tile, g);
+      decode_group(k, &e, &place);
+      ir_value_t to = kernel_at(k, row, g, HONE_GROUP * 4);
+      copy_group(k, &e, lane, to);
     }
-    if (w.info->grid != HONE_GRID_FLOAT && w.info->grid != HONE_GRID_LINEAR) {
+    if (w->info->grid != HONE_GRID_FLOAT && w->info->grid != HONE_GRID_LINEAR) {
       // Levels need not have a zero to pad with.
       ir_value_t pad = ir_advance(b, row, (int64_t)spec->K * 4);
       zero_bytes(k, pad, out_bytes - (int64_t)spec->K * 4);

@@ -23,7 +23,7 @@ typedef struct kernel {
 enum {
   GROUP_VECTORS_LIMIT = HONE_GROUP / 8,  // f32 vectors in a group of 64, on the narrowest ISA
   SPAN_VECTORS_LIMIT = 128 / 8,          // and in a span (hone_kernel_spec_span)
-  TOKENS_LIMIT = 8,                      // largest register block of tokens
+  TOKENS_LIMIT = 16,                     // largest register block of tokens
   HEAD_LIMIT = 256,                      // largest head_dim of an attention kernel
 };
 
@@ -76,7 +76,8 @@ void emit_softmax(kernel_t *k);
 
 // ---- quantized rows (quantize.c)
 typedef struct quantized_row {
-  ir_value_t codes, scales, sums;  // pointers to the group's own code, scale and sum
+  ir_value_t codes, scales;  // pointers to the group's own codes and scale
+  ir_value_t sums, parts;    // to minus the sum of its codes, and to those of every 16 columns
 } quantized_row_t;
 quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group);  // of q8
 // A span of f32 vectors to the codes of a row of spec->output, rotated first if the specification

@@ -1,5 +1,5 @@
 // f32 rows to q8 or b1 rows, rotated or not. q8: per group of 64, scale = max|x| / 127, codes
-// rounded to nearest even, and the codes' sum. b1: signs, and one scale per row.
+// rounded to nearest even, and minus their sums. b1: signs, and one scale per row.
 #include <math.h>
 
 #include "codegen/cpu/kernels/kernels.h"
@@ -13,6 +13,8 @@ quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) 
   at.codes = kernel_at(k, row, group, HONE_GROUP);
   at.scales = kernel_at(k, scales, group, 4);
   at.sums = kernel_at(k, sums, group, 4);
+  ir_value_t parts = ir_advance(k->b, sums, Kp / HONE_GROUP * 4);
+  at.parts = kernel_at(k, parts, group, 4 * 4);
   return at;
 }
 
@@ -69,7 +71,8 @@ static void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantiz
   ir_value_t nothing = ir_real(b, k->real, 0.0);
   ir_value_t factor = ir_op(b, select, usable, inverse, nothing);
   ir_value_t factors = math_splat(k, factor);
-  ir_value_t total = ir_int(b, k->words, 0);
+  ir_value_t part = ir_int(b, k->words, 0), total = ir_int(b, k->i32, 0);
+  ir_value_t nought = part;
   for (int v = 0; v < count; v++) {
     ir_value_t scaled = ir_op(b, mulf, vectors[v], factors);
     ir_value_t rounded = ir_op(b, roundeven, scaled);
@@ -77,10 +80,15 @@ static void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantiz
     ir_value_t codes = ir_cast(b, trunci, ir_vector(b, IR_I8, k->lanes), words);
     ir_value_t at = ir_advance(b, to->codes, (int64_t)v * k->lanes);
     ir_store(b, codes, at, 0);
-    total = ir_op(b, addi, total, words);
+    part = ir_op(b, subi, part, words);
+    if ((v + 1) * k->lanes % 16 != 0) continue;
+    ir_value_t sum = ir_op(b, sum, part);
+    ir_value_t sum_at = ir_advance(b, to->parts, (int64_t)v * k->lanes / 16 * 4);
+    ir_store(b, sum, sum_at, 0);
+    total = ir_op(b, addi, total, sum);
+    part = nought;
   }
-  ir_value_t sum = ir_op(b, sum, total);
-  ir_store(b, sum, to->sums, 0);
+  ir_store(b, total, to->sums, 0);
 }
 
 // The bits of a span; a zero counts as negative. Rotation keeps the sum of squares.
@@ -130,7 +138,7 @@ static ir_value_t signs_scale(kernel_t *k, ir_value_t squares) {
 }
 
 void quantize_end(kernel_t *k, ir_value_t row, ir_value_t squares) {
-  int64_t Kp = (int64_t)hone_padded(k->spec->K), used = Kp + Kp / HONE_GROUP * 8;
+  int64_t Kp = (int64_t)hone_padded(k->spec->K), used = Kp + Kp / HONE_GROUP * 24;
   if (k->spec->output == HONE_B1) {
     ir_value_t scale = signs_scale(k, squares);
     ir_value_t at = ir_advance(k->b, row, Kp / 8);

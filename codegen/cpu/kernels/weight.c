@@ -3,24 +3,25 @@
 
 #include "quant/grid.h"
 
-static weight_t layout(const hone_kernel_spec_t *spec) {
+static weight_t layout(kernel_t *k) {
+  const hone_kernel_spec_t *spec = k->spec;
   hone_format_t format = spec->weight;
   weight_t w = {.info = hone_format_info(format.storage),
                 .groups = (int64_t)hone_padded(spec->K) / HONE_GROUP,
                 .tiles = (int64_t)hone_padded(spec->N) / HONE_TILE_ROWS,
                 .width = format.group,
+                .parts = 1,
+                .planes = 1,
+                .halves = HONE_TILE_ROWS / k->lanes,
                 .unit = 1.0};
   w.row_groups = (int64_t)hone_packed_group_count(format, spec->K);
   w.tile_bytes = (int64_t)hone_packed_tile_code_bytes(format, spec->K);
   w.scale_tile_bytes = (int64_t)hone_packed_tile_scale_bytes(format, spec->K);
   w.group_bytes = w.tile_bytes / w.groups;
-  w.row_bytes = (int64_t)hone_packed_row_bytes(format.storage);
-  if (w.info->grid == HONE_GRID_FLOAT) {  // blocks of 16 columns
-    w.row_bytes /= HONE_GROUP / 16;
-    return w;
-  }
+  w.is_plain = w.info->grid == HONE_GRID_FLOAT;
+  if (w.is_plain) return w;
   w.planes = (int)w.info->planes;
-  w.parts = w.width < HONE_GROUP ? (int)(HONE_GROUP / w.width) : 1;
+  if (w.width < HONE_GROUP) w.parts = (int)(HONE_GROUP / w.width);
   return w;
 }
 
@@ -55,11 +56,10 @@ static void open_real(kernel_t *k, weight_t *w, ir_value_t levels) {
   }
 }
 
-// Lane r of a splat stands for row r of a tile.
 static ir_value_t parameter(kernel_t *k, ir_value_t pointer, ir_scalar_t scalar, size_t offset) {
   ir_value_t at = ir_advance(k->b, pointer, (int64_t)offset);
   ir_value_t value = ir_load(k->b, ir_type(k->b, scalar), at, 0);
-  return ir_cast(k->b, broadcast, ir_vector(k->b, scalar, HONE_TILE_ROWS), value);
+  return ir_cast(k->b, broadcast, ir_vector(k->b, scalar, k->lanes), value);
 }
 
 static void open_second(kernel_t *k, weight_t *w, ir_value_t parameters) {
@@ -77,9 +77,9 @@ static void open_second(kernel_t *k, weight_t *w, ir_value_t parameters) {
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
-  weight_t w = layout(spec);
+  weight_t w = layout(k);
   w.codes = pointer;
-  if (w.planes == 0) return w;
+  if (w.is_plain) return w;
   int64_t scales = (int64_t)hone_packed_scale_offset(spec->weight, spec->N, spec->K);
   int64_t parameters = (int64_t)hone_packed_parameter_offset(spec->weight, spec->N, spec->K);
   w.scales = ir_advance(b, pointer, scales);
@@ -102,71 +102,76 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer) {
 // ---- scales
 static int64_t scale_bytes(const weight_t *w) { return hone_scale_bits(w->info->scale) / 8; }
 
-// hone_packed_second_number and the offset, for each row of a tile.
-static void place_second(kernel_t *k, const weight_t *w, ir_value_t group, weight_place_t *place) {
-  static const int32_t lanes[HONE_TILE_ROWS] = {0, 1, 2, 3};
+weight_place_t weight_place(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group) {
   ir_builder_t *b = k->b;
-  ir_type_t integers = ir_vector(b, IR_I32, HONE_TILE_ROWS);
-  ir_value_t row = ir_cast(b, trunci, k->i32, place->row);
-  ir_value_t rows = ir_cast(b, broadcast, integers, row);
-  ir_value_t after = ir_words(b, HONE_TILE_ROWS, lanes);
-  rows = ir_op(b, addi, rows, after);
-  ir_value_t key = ir_op(b, andi, rows, w->mask);
-  ir_value_t base = w->base[0];
-  place->offsets = w->offset[0];
-  for (int i = 1; i < HONE_PACKED_SOURCES; i++) {
-    ir_value_t is_later = ir_op(b, sge, key, w->begin[i]);
-    base = ir_op(b, select, is_later, w->base[i], base);
-    place->offsets = ir_op(b, select, is_later, w->offset[i], place->offsets);
-  }
-  ir_value_t groups = ir_int(b, integers, w->row_groups);
-  ir_value_t local = ir_op(b, shrui, rows, w->shift);
-  ir_value_t before = ir_op(b, muli, local, groups);
-  ir_value_t start = ir_op(b, addi, before, base);
-  ir_value_t first = kernel_times(k, group, w->parts);
-  ir_value_t narrow = ir_cast(b, trunci, k->i32, first);
-  ir_value_t firsts = ir_cast(b, broadcast, integers, narrow);
-  place->numbers = ir_op(b, addi, start, firsts);
-}
-
-weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
-                                ir_value_t group) {
-  ir_builder_t *b = k->b;
-  weight_place_t place = {.row = row};
+  weight_place_t place = {.tile = tile};
+  ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes);
+  place.codes = kernel_at(k, codes, group, w->group_bytes);
+  if (w->is_plain) return place;
   if (w->width > HONE_GROUP) {
     ir_value_t shared = ir_i64(b, w->width / HONE_GROUP);
     group = ir_op(b, divui, group, shared);
   }
-  place.at = kernel_at(k, tile, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
-  if (w->info->scale == HONE_SCALE_DQ8) place_second(k, w, group, &place);
+  place.group = kernel_times(k, group, w->parts);
+  ir_value_t scales = kernel_at(k, w->scales, tile, w->scale_tile_bytes);
+  place.scales =
+      kernel_at(k, scales, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
   return place;
 }
 
-// The second-level scale of a row's scale that comes `after` the place's first.
-static ir_value_t second_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int row,
-                               int64_t after) {
-  ir_value_t narrow = ir_lane(k->b, place->numbers, row);
-  ir_value_t first = ir_cast(k->b, extui, k->i64, narrow);
-  ir_value_t number = kernel_plus(k, first, after);
-  ir_value_t share = ir_i64(k->b, HONE_SCALE_BLOCK);
-  ir_value_t block = ir_op(k->b, divui, number, share);
-  ir_value_t at = kernel_at(k, w->second, block, sizeof(float));
-  return ir_load(k->b, k->real, at, 0);
+// ---- the second level of nf4dq's scales
+
+// Numbers of the rows of a half, a lane each.
+static ir_value_t row_numbers(kernel_t *k, const weight_place_t *place, int half) {
+  ir_builder_t *b = k->b;
+  int32_t after[16];
+  for (int i = 0; i < 16; i++) after[i] = half * k->lanes + i;
+  ir_value_t first = kernel_times(k, place->tile, HONE_TILE_ROWS);
+  ir_value_t narrow = ir_cast(b, trunci, k->i32, first);
+  ir_value_t rows = ir_cast(b, broadcast, k->words, narrow);
+  ir_value_t lanes = ir_words(b, (size_t)k->lanes, after);
+  return ir_op(b, addi, rows, lanes);
 }
 
-// Those of all rows and parts, a lane each in the order of the stored scales. Parts of rows with an
-// even number of groups are in the same block.
-static ir_value_t second_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
-  ir_value_t scale[PARTS_LIMIT * HONE_TILE_ROWS];
-  int count = w->parts * HONE_TILE_ROWS;
-  ir_value_t all = ir_real(k->b, ir_vector(k->b, IR_REAL32, count), 0.0);
-  for (int i = 0; i < count; i++) {
-    int part = i / HONE_TILE_ROWS, row = i % HONE_TILE_ROWS;
-    bool is_shared = part > 0 && w->row_groups % w->parts == 0;
-    scale[i] = is_shared ? scale[row] : second_scale(k, w, place, row, part);
-    all = ir_lane_set(k->b, all, scale[i], i);
+// `table[index]` of a lane each, f32.
+static ir_value_t gather(kernel_t *k, ir_value_t table, ir_value_t index) {
+  ir_builder_t *b = k->b;
+  ir_value_t nothing = ir_real(b, k->reals, 0.0);
+  if (k->lanes == 16) {
+    ir_value_t all = ir_int(b, ir_vector(b, IR_I1, 16), 1), stride = ir_int(b, k->i32, 4);
+    return ir_intrinsic(b, "llvm.x86.avx512.mask.gather.dps.512", k->reals, nothing, table, index,
+                        all, stride);
   }
-  return all;
+  ir_value_t bits = ir_int(b, k->words, -1), stride = ir_int(b, k->i8, 4);
+  ir_value_t all = ir_cast(b, recast, k->reals, bits);
+  return ir_intrinsic(b, "llvm.x86.avx2.gather.d.ps.256", k->reals, nothing, table, index, all,
+                      stride);
+}
+
+// hone_packed_second_number's scale, and the offset of the row's source.
+static void second_scale(kernel_t *k, const weight_t *w, const weight_place_t *place,
+                         ir_value_t rows, int part, ir_value_t *out_scale, ir_value_t *out_offset) {
+  ir_builder_t *b = k->b;
+  ir_value_t key = ir_op(b, andi, rows, w->mask);
+  ir_value_t base = w->base[0], offset = w->offset[0];
+  for (int i = 1; i < HONE_PACKED_SOURCES; i++) {
+    ir_value_t is_later = ir_op(b, sge, key, w->begin[i]);
+    base = ir_op(b, select, is_later, w->base[i], base);
+    offset = ir_op(b, select, is_later, w->offset[i], offset);
+  }
+  ir_value_t groups = ir_int(b, k->words, w->row_groups);
+  ir_value_t local = ir_op(b, shrui, rows, w->shift);
+  ir_value_t before = ir_op(b, muli, local, groups);
+  ir_value_t start = ir_op(b, addi, before, base);
+  ir_value_t group = kernel_plus(k, place->group, part);
+  ir_value_t narrow = ir_cast(b, trunci, k->i32, group);
+  ir_value_t after = ir_cast(b, broadcast, k->words, narrow);
+  ir_value_t number = ir_op(b, addi, start, after);
+  ir_value_t places = ir_int(b, k->words, 8);
+  _Static_assert(HONE_SCALE_BLOCK == 1 << 8, "shift");
+  ir_value_t block = ir_op(b, shrui, number, places);
+  *out_scale = gather(k, w->second, block);
+  *out_offset = offset;
 }
 
 // 8 or 16 levels by index; the index's upper bits are ignored.
@@ -248,79 +253,20 @@ static ir_scalar_t scale_type(const weight_t *w) {
   return w->info->scale == HONE_SCALE_F16 ? IR_F16 : IR_I8;
 }
 
-// With one part the four scales of a plane are repeated to a whole vector, by the load, so that
-// spreading one of them to all lanes stays within 16 bytes.
-int weight_scales_count(const kernel_t *k, const weight_t *w) {
-  return w->planes * (w->parts == 1 ? k->lanes : w->parts * HONE_TILE_ROWS);
-}
-
-// Scales that have an offset, with zeros for rows past N.
-static ir_value_t drop_pads(kernel_t *k, const weight_place_t *place, ir_value_t scales,
-                            int count) {
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                        int part, int plane) {
   ir_builder_t *b = k->b;
-  int32_t lanes[SCALES_LIMIT];
-  for (int i = 0; i < count; i++) lanes[i] = i % HONE_TILE_ROWS;
-  ir_type_t integers = ir_vector(b, IR_I32, count);
-  ir_value_t row = ir_cast(b, trunci, k->i32, place->row);
-  ir_value_t first = ir_cast(b, broadcast, integers, row);
-  ir_value_t after = ir_words(b, (size_t)count, lanes);
-  ir_value_t rows = ir_op(b, addi, first, after);
-  ir_value_t end = ir_int(b, integers, (int64_t)k->spec->N);
+  int64_t first = (int64_t)(part * w->planes + plane) * HONE_TILE_ROWS + half * k->lanes;
+  ir_value_t at = ir_advance(b, place->scales, first * scale_bytes(w));
+  ir_value_t stored = ir_load(b, ir_vector(b, scale_type(w), k->lanes), at, 0);
+  ir_value_t second = {0}, offset = {0};
+  if (!w->second.ptr) return decode(k, w, stored, second, offset, k->lanes);
+  ir_value_t rows = row_numbers(k, place, half);
+  second_scale(k, w, place, rows, part, &second, &offset);
+  ir_value_t scale = decode(k, w, stored, second, offset, k->lanes);
+  if (hone_padded(k->spec->N) == k->spec->N) return scale;
+  ir_value_t end = ir_int(b, k->words, (int64_t)k->spec->N);
   ir_value_t is_row = ir_op(b, slt, rows, end);
-  ir_value_t nothing = ir_real(b, ir_vector(b, IR_REAL32, count), 0.0);
-  return ir_op(b, select, is_row, scales, nothing);
-}
-
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place) {
-  int stored = w->parts * w->planes * HONE_TILE_ROWS, count = weight_scales_count(k, w);
-  ir_value_t scales = ir_load(k->b, ir_vector(k->b, scale_type(w), stored), place->at, 0);
-  ir_value_t second = {0}, offset = {0};
-  int64_t lanes[SCALES_LIMIT];
-  if (w->second.ptr) {
-    for (int i = 0; i < count; i++) lanes[i] = i % HONE_TILE_ROWS;
-    second = second_scales(k, w, place);
-    offset = ir_shuffle(k->b, place->offsets, place->offsets, (size_t)count, lanes);
-  }
-  if (count > stored) {
-    for (int i = 0; i < count; i++) lanes[i] = i / k->lanes * HONE_TILE_ROWS + i % HONE_TILE_ROWS;
-    scales = ir_shuffle(k->b, scales, scales, (size_t)count, lanes);
-    if (w->second.ptr) second = ir_shuffle(k->b, second, second, (size_t)count, lanes);
-  }
-  scales = decode(k, w, scales, second, offset, count);
-  bool has_pads = w->second.ptr && hone_padded(k->spec->N) != k->spec->N;
-  return has_pads ? drop_pads(k, place, scales, count) : scales;
-}
-
-ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
-                              int plane, int row) {
-  int64_t lanes[16];
-  for (int i = 0; i < k->lanes; i++) {
-    lanes[i] = w->parts == 1 ? plane * k->lanes + i / HONE_TILE_ROWS * HONE_TILE_ROWS + row
-                             : (part[i] * w->planes + plane) * HONE_TILE_ROWS + row;
-  }
-  return ir_shuffle(k->b, scales, scales, (size_t)k->lanes, lanes);
-}
-
-ir_value_t weight_scale_rows(kernel_t *k, const weight_t *w, ir_value_t scales, int part,
-                             int plane) {
-  int64_t lanes[HONE_TILE_ROWS];
-  int first = w->parts == 1 ? plane * k->lanes : (part * w->planes + plane) * HONE_TILE_ROWS;
-  for (int row = 0; row < HONE_TILE_ROWS; row++) lanes[row] = first + row;
-  return ir_shuffle(k->b, scales, scales, HONE_TILE_ROWS, lanes);
-}
-
-ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
-                        int plane) {
-  ir_value_t at =
-      ir_advance(k->b, place->at, (part * w->planes + plane) * HONE_TILE_ROWS * scale_bytes(w));
-  ir_value_t stored = ir_load(k->b, ir_type(k->b, scale_type(w)), at, 0);
-  ir_value_t spread = ir_cast(k->b, broadcast, ir_vector(k->b, scale_type(w), k->lanes), stored);
-  ir_value_t second = {0}, offset = {0};
-  if (w->second.ptr) {
-    second = second_scale(k, w, place, 0, part);
-    second = ir_cast(k->b, broadcast, k->reals, second);
-    offset = ir_lane(k->b, place->offsets, 0);
-    offset = ir_cast(k->b, broadcast, k->reals, offset);
-  }
-  return decode(k, w, spread, second, offset, k->lanes);
+  ir_value_t nothing = ir_real(b, k->reals, 0.0);
+  return ir_op(b, select, is_row, scale, nothing);
 }

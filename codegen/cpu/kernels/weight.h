@@ -1,6 +1,8 @@
-// Packed weights (base/packed.h) in registers: codes as f32 for f32 activation rows, as int8 for q8
-// rows, and their scales. weight.c knows layout and scales, weight_real.c and weight_code.c what
-// codes mean. Nothing here knows what is done with them. Thread rule: the kernel's.
+// Packed weights (base/packed.h) in registers, a row of weights to a lane: codes as int8 for q8
+// rows of activations, levels as f32 for f32 rows, and scales. weight.c knows layout and scales,
+// weight_real.c and weight_code.c what codes mean. Nothing here knows what is done with them.
+//
+// A tile's rows are `halves` vectors of `lanes` rows. Thread rule: the kernel's.
 #ifndef HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
 #define HONE_CODEGEN_CPU_KERNELS_WEIGHT_H
 
@@ -8,82 +10,66 @@
 #include "codegen/cpu/kernels/kernels.h"
 
 enum {
-  PARTS_LIMIT = 4,   // scales of one plane in 64 codes: groups of 16
-  SPLITS_LIMIT = 6,  // scales of all planes in 64 codes: bcq3 in groups of 32
-  SCALES_LIMIT = 48  // values of weight_scales
+  HALVES_LIMIT = HONE_TILE_ROWS / 8,  // vectors of rows in a tile, on the narrowest ISA
+  QUADS = HONE_GROUP / 4,             // of columns in a group
+  LINE_BYTES = 64,                    // codes of a quad, a byte each
 };
 
-// A weight operand. "Group" is 64 columns here, as in packed.h's code plane; groups of the format
-// that are narrower make `parts`, wider ones share their scales.
+// A weight operand. "Group" is 64 columns here, as in packed.h; groups of the format that are
+// narrower make `parts`, wider ones share their scales.
 typedef struct weight {
   const hone_format_info_t *info;
-  int64_t row_bytes;         // from lane r to lane r + 1 within a group
   int64_t group_bytes;       // codes of a group, all rows of a tile
   int64_t tile_bytes;        // codes of a tile
   int64_t scale_tile_bytes;  // scales of a tile
   int64_t groups, tiles;
-  int64_t width;      // columns that share a scale; 0: plain floats
-  int parts, planes;  // scales of a row in a group: parts * planes; 0: plain floats
+  int64_t width;  // columns that share a scale; 0: plain floats
+  int parts,
+      planes;  // scales of a row in a group: parts * planes; plain floats: one of each, unused
+  int halves;
+  bool is_plain;
   ir_value_t codes;   // pointer to the first code
   ir_value_t scales;  // pointer to the first scale
   ir_value_t factor;  // nvfp4: of all scales, f32
   ir_value_t second;  // nf4dq: pointer to the second level of the scales
-  // nf4dq: the places of hone_packed_second_t, each splat over the rows of a tile.
+  // nf4dq: the places of hone_packed_second_t, each splat over a vector of rows.
   ir_value_t offset[HONE_PACKED_SOURCES], base[HONE_PACKED_SOURCES], begin[HONE_PACKED_SOURCES];
   ir_value_t mask, shift;
   int64_t row_groups;    // nf4dq: groups of the format in a row, pads left out
   ir_value_t low, high;  // levels as f32: 16 (on narrow vectors in halves), or 4 over and over
-  ir_value_t bytes;      // 16 levels as int8 plus `bias`, in every 16 bytes of a vector
-  // int8 codes come as code + bias, so that they are an unsigned factor; 0: they are signed.
+  ir_value_t bytes;      // 16 levels as int8 plus the bias, in every 16 bytes of a vector
+  // int8 codes come as code + 2^bias, so that they are an unsigned factor; -1: they are signed.
   int bias;
   double unit;  // what an int8 code of 1 stands for
 } weight_t;
 
-// Loads what is the same for all rows; called once, before the loops. `integer`: for weight_codes,
-// else for weight_reals.
+// Loads what is the same for all rows; called once, before the loops. `integer`: for weight_quad,
+// else for weight_real.
 weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 
-// ---- scales
-typedef struct weight_place {  // of the scales of a group
-  ir_value_t at;               // pointer
-  ir_value_t row;              // the first one
-  // nf4dq, a lane for each row of a tile from `row` on:
-  ir_value_t numbers;  // of the first of them
-  ir_value_t offsets;  // of the row's source
+// Where the codes and scales of a group of a tile are.
+typedef struct weight_place {
+  ir_value_t codes, scales;  // pointers
+  ir_value_t tile, group;    // numbers; group: of the format's groups, the first one in it
 } weight_place_t;
-// `tile` points at the scales of the tile (or of one row in it), `row` is its first row (or that
-// one).
-weight_place_t weight_scales_at(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t row,
-                                ir_value_t group);
-// The scales of a group for all rows of a tile, so many f32, in weight_scale_lanes' order.
-ir_value_t weight_scales(kernel_t *k, const weight_t *w, const weight_place_t *place);
-int weight_scales_count(const kernel_t *k, const weight_t *w);
-// A vector with the scale of part[i] in lane i.
-ir_value_t weight_scale_lanes(kernel_t *k, const weight_t *w, ir_value_t scales, const int *part,
-                              int plane, int row);
-// A lane for each row of the tile: its scale of this part and plane.
-ir_value_t weight_scale_rows(kernel_t *k, const weight_t *w, ir_value_t scales, int part,
-                             int plane);
-// One scale, of lane 0 at `place`, as a splat.
-ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int part,
-                        int plane);
+weight_place_t weight_place(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
+
+// A lane for each row of a half of the tile: its scale of this part and plane, f32.
+ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                        int part, int plane);
 
 // ---- f32 (weight_real.c)
-typedef struct weight_row {                        // a row of a group
-  ir_value_t codes;                                // pointer
-  ir_value_t scale[SPLITS_LIMIT];                  // splats, part-major
-  ir_value_t low[PARTS_LIMIT], high[PARTS_LIMIT];  // tables times scale
-  ir_value_t bytes[2];                             // q6: the codes as int8
-} weight_row_t;
-weight_row_t weight_row(kernel_t *k, const weight_t *w, ir_value_t codes, const ir_value_t *scale);
-// Lanes [vector * lanes, ...) of the row as f32, scaled.
-ir_value_t weight_reals(kernel_t *k, const weight_t *w, const weight_row_t *row, int vector);
+// A lane for each row of a half of the tile: what its code in column `column` of the group stands
+// for before it is scaled; of one plane, 1 or -1, if there are planes.
+ir_value_t weight_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
+                       int column);
 
 // ---- int8 (weight_code.c)
 ir_value_t weight_table(kernel_t *k, const weight_t *w, ir_value_t parameters);
-// What weight_codes adds to codes.
+// The bias that weight_quad's codes have, as a power of two; -1: none.
 int weight_bias(const kernel_t *k, const weight_t *w);
-// A row of a group as 64 int8 in one vector or two; of one plane, as 1 and -1, if there are planes.
-void weight_codes(kernel_t *k, const weight_t *w, ir_value_t codes, int plane, ir_value_t *out);
+// Codes of four columns of the rows of a half, four bytes to a row.
+ir_value_t weight_quad(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
+                       int quad);
 
 #endif

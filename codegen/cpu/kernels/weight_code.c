@@ -8,15 +8,15 @@
 
 int weight_bias(const kernel_t *k, const weight_t *w) {
   switch (w->info->storage) {
-    case HONE_Q6: return 32;
-    case HONE_INT4: return 8;
-    case HONE_TERNARY: return 1;
+    case HONE_Q6: return 5;
+    case HONE_INT4: return 3;
+    case HONE_TERNARY: return 0;
     case HONE_MXFP4:
-    case HONE_NVFP4: return 12;
+    case HONE_NVFP4: return 4;  // levels of -12..12
     default: break;
   }
-  if (w->info->grid == HONE_GRID_PLANES) return 1;
-  return k->isa->vnni ? 128 : 0;
+  if (w->info->grid == HONE_GRID_PLANES) return 0;
+  return k->isa->vnni ? 7 : -1;
 }
 
 static ir_type_t byte_vector(kernel_t *k) { return ir_vector(k->b, IR_I8, k->isa->bytes); }
@@ -31,17 +31,18 @@ static ir_value_t repeat(kernel_t *k, ir_value_t from, int period) {
 ir_value_t weight_table(kernel_t *k, const weight_t *w, ir_value_t parameters) {
   ir_builder_t *b = k->b;
   const hone_grid_t *grid = hone_grid_get(w->info->storage);
+  int bias = w->bias < 0 ? 0 : 1 << w->bias;
   if (grid) {
     int8_t bytes[HONE_GROUP];
     for (int i = 0; i < HONE_GROUP; i++)
-      bytes[i] = (int8_t)(uint8_t)(grid->integer[i % HONE_GRID_LEVELS] + w->bias);
+      bytes[i] = (int8_t)(uint8_t)(grid->integer[i % HONE_GRID_LEVELS] + bias);
     return ir_bytes(b, k->isa->bytes, bytes);
   }
   if (w->info->grid != HONE_GRID_LEARNED) return (ir_value_t){0};
   ir_value_t levels = ir_load(b, ir_vector(b, IR_I8, HONE_GRID_LEVELS), parameters, 0);
   ir_value_t table = repeat(k, levels, HONE_GRID_LEVELS);
-  ir_value_t bias = ir_int(b, byte_vector(k), (int8_t)(uint8_t)w->bias);
-  return ir_op(b, addi, table, bias);
+  ir_value_t biases = ir_int(b, byte_vector(k), (int8_t)(uint8_t)bias);
+  return ir_op(b, addi, table, biases);
 }
 
 static ir_value_t mask(kernel_t *k, ir_value_t bytes, int bits) {
@@ -49,110 +50,79 @@ static ir_value_t mask(kernel_t *k, ir_value_t bytes, int bits) {
   return ir_op(k->b, andi, bytes, keep);
 }
 
-// 32-bit words of a byte vector shifted left by left[i] and right by right[i], i = byte / 16 of the
-// row's codes; bits that cross into another byte are the caller's to mask.
-static ir_value_t shift(kernel_t *k, ir_value_t bytes, int half, const int left[4],
-                        const int right[4]) {
+// The half's bytes of a line.
+static ir_value_t line_bytes(kernel_t *k, ir_value_t codes, int half, int line) {
+  ir_value_t at = ir_advance(k->b, codes, (int64_t)line * LINE_BYTES + half * (int)k->isa->bytes);
+  return ir_load(k->b, byte_vector(k), at, 0);
+}
+
+// Bits [from, from + count) of each byte, moved to bit `to`.
+static ir_value_t bits_of(kernel_t *k, ir_value_t bytes, int from, int count, int to) {
   ir_builder_t *b = k->b;
-  int count = (int)k->isa->bytes / 4;
-  int32_t by_left[16], by_right[16];
-  bool any_left = false, any_right = false;
-  for (int i = 0; i < count; i++) {
-    int run = (half * count + i) / 4;
-    by_left[i] = left[run], by_right[i] = right[run];
-    any_left |= left[run] > 0, any_right |= right[run] > 0;
+  if (from != to) {
+    ir_value_t words = ir_cast(b, bitcast, k->words, bytes);
+    ir_value_t places = ir_int(b, k->words, from > to ? from - to : to - from);
+    words = from > to ? ir_op(b, shrui, words, places) : ir_op(b, shli, words, places);
+    bytes = ir_cast(b, bitcast, byte_vector(k), words);
   }
-  ir_value_t words = ir_cast(b, bitcast, k->words, bytes);
-  if (any_left) {
-    ir_value_t places = ir_words(b, (size_t)count, by_left);
-    words = ir_op(b, shli, words, places);
-  }
-  if (any_right) {
-    ir_value_t places = ir_words(b, (size_t)count, by_right);
-    words = ir_op(b, shrui, words, places);
-  }
-  return ir_cast(b, bitcast, byte_vector(k), words);
+  return mask(k, bytes, ((1 << count) - 1) << to);
 }
 
-// 4-bit codes: byte b holds j = b and j = b + 32.
-static void nibbles(kernel_t *k, ir_value_t codes, ir_value_t *out) {
-  static const int none[4] = {0}, right[4] = {0, 0, 4, 4};
-  ir_value_t packed = ir_load(k->b, ir_vector(k->b, IR_I8, 32), codes, 0);
-  ir_value_t both = repeat(k, packed, 32);
-  for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++) {
-    ir_value_t shifted = shift(k, both, h, none, right);
-    out[h] = mask(k, shifted, 15);
-  }
+static ir_value_t nibble(kernel_t *k, ir_value_t codes, int half, int quad) {
+  ir_value_t bytes = line_bytes(k, codes, half, quad / 2);
+  return bits_of(k, bytes, quad % 2 * 4, 4, 0);
 }
 
-// Pairs of bits, byte b holds j = b + 16 i: moved to bits `to` and to + 1.
-static void pairs(kernel_t *k, ir_value_t codes, int to, ir_value_t *out) {
-  int left[4], right[4];
-  for (int i = 0; i < 4; i++) {
-    left[i] = to > 2 * i ? to - 2 * i : 0;
-    right[i] = 2 * i > to ? 2 * i - to : 0;
-  }
-  ir_value_t packed = ir_load(k->b, ir_vector(k->b, IR_I8, 16), codes, 0);
-  ir_value_t all = repeat(k, packed, 16);
-  for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++) {
-    ir_value_t shifted = shift(k, all, h, left, right);
-    out[h] = mask(k, shifted, 3 << to);
-  }
+static ir_value_t pair(kernel_t *k, ir_value_t codes, int half, int quad, int to) {
+  ir_value_t bytes = line_bytes(k, codes, half, quad / 4);
+  return bits_of(k, bytes, quad % 4 * 2, 2, to);
 }
 
-static void six_bits(kernel_t *k, ir_value_t codes, ir_value_t *out) {
-  ir_value_t upper[2], upper_at = ir_advance(k->b, codes, 32);
-  nibbles(k, codes, out);
-  pairs(k, upper_at, 4, upper);
-  for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++)
-    out[h] = ir_op(k->b, ori, out[h], upper[h]);
+static ir_value_t six_bits(kernel_t *k, ir_value_t codes, int half, int quad) {
+  ir_value_t upper_codes = ir_advance(k->b, codes, QUADS / 2 * LINE_BYTES);
+  ir_value_t lower = nibble(k, codes, half, quad);
+  ir_value_t upper = pair(k, upper_codes, half, quad, 4);
+  return ir_op(k->b, ori, lower, upper);
 }
 
 // A bit is 1 or -1, plus the bias 2 or 0.
-static void signs(kernel_t *k, ir_value_t codes, ir_value_t *out) {
+static ir_value_t signs(kernel_t *k, ir_value_t codes, int half, int quad) {
   ir_builder_t *b = k->b;
   int bytes = (int)k->isa->bytes;
   ir_type_t packed = ir_vector(b, bytes == 64 ? IR_I64 : IR_I32, 1);
-  for (int h = 0; h < HONE_GROUP / bytes; h++) {
-    ir_value_t at = ir_advance(b, codes, (int64_t)h * 4);
-    ir_value_t word = ir_load(b, packed, at, 1);
-    ir_value_t bits = ir_cast(b, bitcast, ir_vector(b, IR_I1, bytes), word);
-    ir_value_t plus = ir_int(b, byte_vector(k), 2);
-    ir_value_t minus = ir_int(b, byte_vector(k), 0);
-    out[h] = ir_op(b, select, bits, plus, minus);
-  }
+  ir_value_t at = ir_advance(b, codes, (int64_t)quad * 8 + half * bytes / 8);
+  ir_value_t word = ir_load(b, packed, at, 1);
+  ir_value_t bits = ir_cast(b, bitcast, ir_vector(b, IR_I1, bytes), word);
+  ir_value_t plus = ir_int(b, byte_vector(k), 2);
+  ir_value_t minus = ir_int(b, byte_vector(k), 0);
+  return ir_op(b, select, bits, plus, minus);
 }
 
-static void whole_bytes(kernel_t *k, const weight_t *w, ir_value_t codes, ir_value_t *out) {
-  ir_builder_t *b = k->b;
-  for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++) {
-    ir_value_t at = ir_advance(b, codes, (int64_t)h * k->isa->bytes);
-    out[h] = ir_load(b, byte_vector(k), at, 0);
-    if (!w->bias) continue;
-    ir_value_t sign = ir_int(b, byte_vector(k), -128);
-    out[h] = ir_op(b, xori, out[h], sign);
-  }
+static ir_value_t whole_bytes(kernel_t *k, const weight_t *w, ir_value_t codes, int half,
+                              int quad) {
+  ir_value_t bytes = line_bytes(k, codes, half, quad);
+  if (w->bias < 0) return bytes;
+  ir_value_t sign = ir_int(k->b, byte_vector(k), -128);
+  return ir_op(k->b, xori, bytes, sign);
 }
 
-static void look_up(kernel_t *k, const weight_t *w, ir_value_t *out) {
+static ir_value_t look_up(kernel_t *k, const weight_t *w, ir_value_t index) {
   const char *name = k->isa->bytes == 64 ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b";
-  for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++)
-    out[h] = ir_intrinsic(k->b, name, byte_vector(k), w->bytes, out[h]);
+  return ir_intrinsic(k->b, name, byte_vector(k), w->bytes, index);
 }
 
-void weight_codes(kernel_t *k, const weight_t *w, ir_value_t codes, int plane, ir_value_t *out) {
+ir_value_t weight_quad(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
+                       int quad) {
   if (w->info->grid == HONE_GRID_PLANES) {
-    ir_value_t at = ir_advance(k->b, codes, (int64_t)plane * HONE_GROUP / 8);
-    signs(k, at, out);
-    return;
+    ir_value_t at = ir_advance(k->b, codes, (int64_t)plane * QUADS * 8);
+    return signs(k, at, half, quad);
   }
   switch (w->info->code_bits) {
-    case 8: whole_bytes(k, w, codes, out); break;
-    case 6: six_bits(k, codes, out); break;
-    case 2: pairs(k, codes, 0, out); break;
-    default:
-      nibbles(k, codes, out);
-      if (w->info->storage != HONE_INT4) look_up(k, w, out);  // int4's codes are its levels + bias
-      break;
+    case 8: return whole_bytes(k, w, codes, half, quad);
+    case 6: return six_bits(k, codes, half, quad);
+    case 2: return pair(k, codes, half, quad, 0);
+    default: break;
   }
+  ir_value_t index = nibble(k, codes, half, quad);
+  return w->info->storage == HONE_INT4 ? index : look_up(k, w, index);  // int4: its levels + bias
 }

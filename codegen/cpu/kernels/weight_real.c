@@ -1,24 +1,6 @@
-// Codes of packed weights as f32, scaled: what kernels on f32 rows multiply with.
+// Codes of packed weights as f32: what kernels on f32 rows multiply with. A lane is a row; the four
+// columns of a quad are the bytes of its 32-bit word.
 #include "codegen/cpu/kernels/weight.h"
-
-weight_row_t weight_row(kernel_t *k, const weight_t *w, ir_value_t codes, const ir_value_t *scale) {
-  ir_builder_t *b = k->b;
-  weight_row_t row = {.codes = codes};
-  for (int i = 0; i < w->parts * w->planes; i++) row.scale[i] = scale[i];
-  if (w->low.ptr) {
-    for (int i = 0; i < w->parts; i++) {
-      row.low[i] = ir_op(b, mulf, w->low, scale[i]);
-      if (w->high.ptr) row.high[i] = ir_op(b, mulf, w->high, scale[i]);
-    }
-  }
-  if (w->info->code_bits == 6) {
-    weight_codes(k, w, codes, 0, row.bytes);
-    ir_value_t bias = ir_int(b, ir_vector(b, IR_I8, k->isa->bytes), weight_bias(k, w));
-    for (int h = 0; h < HONE_GROUP / (int)k->isa->bytes; h++)
-      row.bytes[h] = ir_op(b, subi, row.bytes[h], bias);
-  }
-  return row;
-}
 
 // 16 entries by index; the index's upper bits are ignored.
 static ir_value_t look_up(kernel_t *k, ir_value_t low, ir_value_t high, ir_value_t index) {
@@ -26,6 +8,7 @@ static ir_value_t look_up(kernel_t *k, ir_value_t low, ir_value_t high, ir_value
   if (k->lanes == 16)
     return ir_intrinsic(b, "llvm.x86.avx512.permvar.sf.512", k->reals, low, index);
   ir_value_t lower = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, low, index);
+  if (!high.ptr) return lower;
   ir_value_t upper = ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, high, index);
   ir_value_t places = ir_int(b, k->words, 28);
   ir_value_t sign = ir_op(b, shli, index, places);  // bit 3 of the index as the sign
@@ -34,40 +17,37 @@ static ir_value_t look_up(kernel_t *k, ir_value_t low, ir_value_t high, ir_value
   return ir_op(b, select, is_upper, upper, lower);
 }
 
-// Elements 0..31 are the low nibbles of bytes 0..31, the others the high ones.
-static ir_value_t table_reals(kernel_t *k, const weight_row_t *row, int first, int part) {
-  ir_builder_t *b = k->b;
-  ir_value_t at = ir_advance(b, row->codes, first % 32);
-  ir_value_t bytes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
-  ir_value_t index = ir_cast(b, extui, k->words, bytes);
-  if (first >= 32) {
-    ir_value_t places = ir_int(b, k->words, 4);
-    index = ir_op(b, shrui, index, places);
-  }
-  return look_up(k, row->low[part], row->high[part], index);
+static ir_value_t line_words(kernel_t *k, ir_value_t codes, int half, int line) {
+  ir_value_t at = ir_advance(k->b, codes, (int64_t)line * LINE_BYTES + half * k->lanes * 4);
+  return ir_load(k->b, k->words, at, 0);
 }
 
-// Byte b holds b + 16 i in its bits 2 i and 2 i + 1. The table repeats, so that bits above them do
-// not matter.
-static ir_value_t pair_reals(kernel_t *k, const weight_row_t *row, int first, int part) {
-  ir_builder_t *b = k->b;
-  ir_value_t at = ir_advance(b, row->codes, first % 16);
-  ir_value_t bytes = ir_load(b, ir_vector(b, IR_I8, k->lanes), at, 0);
-  ir_value_t index = ir_cast(b, extui, k->words, bytes);
-  if (first >= 16) {
-    ir_value_t places = ir_int(b, k->words, first / 16 * 2);
-    index = ir_op(b, shrui, index, places);
-  }
-  if (k->lanes == 16)
-    return ir_intrinsic(b, "llvm.x86.avx512.permvar.sf.512", k->reals, row->low[part], index);
-  return ir_intrinsic(b, "llvm.x86.avx2.permps", k->reals, row->low[part], index);
+static ir_value_t shift_right(kernel_t *k, ir_value_t words, int places) {
+  if (places == 0) return words;
+  ir_value_t by = ir_int(k->b, k->words, places);
+  return ir_op(k->b, shrui, words, by);
 }
 
-// 16-element blocks, four lanes of a tile each.
-static ir_value_t plain_reals(kernel_t *k, const weight_t *w, const weight_row_t *row, int first) {
+// Bits [from, from + count) of each word.
+static ir_value_t field(kernel_t *k, ir_value_t words, int from, int count) {
+  ir_value_t moved = shift_right(k, words, from);
+  ir_value_t keep = ir_int(k->b, k->words, (1 << count) - 1);
+  return ir_op(k->b, andi, moved, keep);
+}
+
+// `bits` bits to a code, so many quads to a line, in the low bits of each word; bits above them are
+// the next codes'.
+static ir_value_t code_words(kernel_t *k, ir_value_t codes, int half, int bits, int column) {
+  int quad = column / 4, per_line = 8 / bits;
+  ir_value_t words = line_words(k, codes, half, quad / per_line);
+  return shift_right(k, words, column % 4 * 8 + quad % per_line * bits);
+}
+
+static ir_value_t plain_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half,
+                             int column) {
   ir_builder_t *b = k->b;
-  int64_t element = first / 16 * 16 * HONE_TILE_ROWS + first % 16;
-  ir_value_t at = ir_advance(b, row->codes, element * w->info->code_bits / 8);
+  int64_t element = (int64_t)column * HONE_TILE_ROWS + half * k->lanes;
+  ir_value_t at = ir_advance(b, codes, element * w->info->code_bits / 8);
   if (w->info->storage == HONE_F32) return ir_load(b, k->reals, at, 0);
   if (w->info->storage == HONE_F16) {
     ir_value_t halves = ir_load(b, ir_vector(b, IR_F16, k->lanes), at, 0);
@@ -77,71 +57,68 @@ static ir_value_t plain_reals(kernel_t *k, const weight_t *w, const weight_row_t
   return math_bfloat(k, shorts);
 }
 
-static ir_value_t linear_reals(kernel_t *k, const weight_row_t *row, int first, int part) {
+static ir_value_t linear_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half,
+                              int column) {
   ir_builder_t *b = k->b;
-  ir_type_t bytes = ir_vector(b, IR_I8, k->lanes);
-  ir_value_t codes;
-  if (row->bytes[0].ptr) {
-    int64_t lanes[16];
-    int width = (int)k->isa->bytes;
-    for (int i = 0; i < k->lanes; i++) lanes[i] = first % width + i;
-    ir_value_t from = row->bytes[first / width];
-    codes = ir_shuffle(b, from, from, (size_t)k->lanes, lanes);
-  } else {
-    ir_value_t at = ir_advance(b, row->codes, first);
-    codes = ir_load(b, bytes, at, 0);
+  int quad = column / 4;
+  ir_value_t words;
+  if (w->info->code_bits == 8) {
+    ir_value_t line = line_words(k, codes, half, quad);
+    ir_value_t up = ir_int(b, k->words, 24 - column % 4 * 8), down = ir_int(b, k->words, 24);
+    ir_value_t top = ir_op(b, shli, line, up);
+    words = ir_op(b, shrsi, top, down);
+  } else {  // 6 bits
+    ir_value_t line = line_words(k, codes, half, quad / 2);
+    ir_value_t upper_line = line_words(k, codes, half, QUADS / 2 + quad / 4);
+    ir_value_t lower = field(k, line, column % 4 * 8 + quad % 2 * 4, 4);
+    ir_value_t upper = field(k, upper_line, column % 4 * 8 + quad % 4 * 2, 2);
+    ir_value_t places = ir_int(b, k->words, 4), bias = ir_int(b, k->words, 32);
+    upper = ir_op(b, shli, upper, places);
+    words = ir_op(b, ori, lower, upper);
+    words = ir_op(b, subi, words, bias);
   }
-  ir_value_t words = ir_cast(b, extsi, k->words, codes);
-  ir_value_t reals = ir_cast(b, sitofp, k->reals, words);
-  return ir_op(b, mulf, reals, row->scale[part]);
+  return ir_cast(b, sitofp, k->reals, words);
 }
 
-// Bits [first, first + lanes) of a plane as a mask. Without mask registers a bit is moved to the
-// sign of its lane, where a blend looks for it.
-static ir_value_t plane_mask(kernel_t *k, ir_value_t plane, int first) {
+// A row's four bits of a quad lie in the low or the high word of eight bytes; one of them is moved
+// to the sign.
+static ir_value_t plane_real(kernel_t *k, ir_value_t plane, int half, int column) {
   ir_builder_t *b = k->b;
-  if (k->lanes == 16) {
-    ir_value_t at = ir_advance(b, plane, first / 8);
-    ir_value_t word = ir_load(b, ir_vector(b, IR_I16, 1), at, 1);
-    return ir_cast(b, bitcast, ir_vector(b, IR_I1, 16), word);
+  int64_t lanes[16];
+  int32_t to_sign[16];
+  for (int i = 0; i < k->lanes; i++) {
+    int row = half * k->lanes + i;
+    lanes[i] = row / 8;
+    to_sign[i] = 31 - (row % 8 * 4 + column % 4);
   }
-  int32_t to_sign[8];
-  for (int i = 0; i < 8; i++) to_sign[i] = 31 - first % 32 - i;
-  ir_value_t at = ir_advance(b, plane, first / 32 * 4);
-  ir_value_t word = ir_load(b, k->i32, at, 1);
-  ir_value_t all = ir_cast(b, broadcast, k->words, word);
-  ir_value_t places = ir_words(b, 8, to_sign);
-  ir_value_t sign = ir_op(b, shli, all, places);
-  ir_value_t nothing = ir_int(b, k->words, 0);
-  return ir_op(b, slt, sign, nothing);
+  ir_value_t at = ir_advance(b, plane, (int64_t)(column / 4) * 8);
+  ir_value_t both = ir_load(b, ir_vector(b, IR_I32, 2), at, 1);
+  ir_value_t words = ir_shuffle(b, both, both, (size_t)k->lanes, lanes);
+  ir_value_t places = ir_words(b, (size_t)k->lanes, to_sign);
+  ir_value_t moved = ir_op(b, shli, words, places);
+  ir_value_t sign = ir_int(b, k->words, INT32_MIN), one = ir_int(b, k->words, 0x3f800000);
+  ir_value_t kept = ir_op(b, andi, moved, sign);
+  ir_value_t minus = ir_op(b, xori, kept, sign);
+  ir_value_t bits = ir_op(b, ori, minus, one);
+  return ir_cast(b, recast, k->reals, bits);
 }
 
-// The planes' scales, each with the sign of its bit, added up in order.
-static ir_value_t plane_reals(kernel_t *k, const weight_t *w, const weight_row_t *row, int first,
-                              int part) {
-  ir_builder_t *b = k->b;
-  ir_value_t total = {0};
-  for (int p = 0; p < w->planes; p++) {
-    ir_value_t plane = ir_advance(b, row->codes, (int64_t)p * HONE_GROUP / 8);
-    ir_value_t is_plus = plane_mask(k, plane, first);
-    ir_value_t plus = row->scale[part * w->planes + p];
-    ir_value_t minus = ir_op(b, negf, plus);
-    ir_value_t term = ir_op(b, select, is_plus, plus, minus);
-    total = p == 0 ? term : ir_op(b, addf, total, term);
-  }
-  return total;
-}
-
-ir_value_t weight_reals(kernel_t *k, const weight_t *w, const weight_row_t *row, int vector) {
-  int first = vector * k->lanes, part = first * w->parts / HONE_GROUP;
+ir_value_t weight_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
+                       int column) {
+  int bits = (int)w->info->code_bits;
   switch (w->info->grid) {
-    case HONE_GRID_FLOAT: return plain_reals(k, w, row, first);
+    case HONE_GRID_FLOAT: return plain_real(k, w, codes, half, column);
     case HONE_GRID_LINEAR:
-      if (w->info->code_bits == 2) return pair_reals(k, row, first, part);
-      return linear_reals(k, row, first, part);
+      if (bits != 2) return linear_real(k, w, codes, half, column);
+      // The table repeats, so that bits above the code's do not matter.
+      return look_up(k, w->low, (ir_value_t){0}, code_words(k, codes, half, 2, column));
     case HONE_GRID_TABLE:
-    case HONE_GRID_LEARNED: return table_reals(k, row, first, part);
-    case HONE_GRID_PLANES: return plane_reals(k, w, row, first, part);
+    case HONE_GRID_LEARNED:
+      return look_up(k, w->low, w->high, code_words(k, codes, half, 4, column));
+    case HONE_GRID_PLANES: {
+      ir_value_t at = ir_advance(k->b, codes, (int64_t)plane * QUADS * 8);
+      return plane_real(k, at, half, column);
+    }
   }
   ir_reject(k->b, "weight format %s has no loader", w->info->name);
   return (ir_value_t){0};

@@ -150,7 +150,7 @@ static void check_plain(const hone_pack_item_t *item, const uint8_t *data) {
            R = HONE_TILE_ROWS;
   for (uint64_t n = 0; n < Np; n++) {
     for (uint64_t k = 0; k < Kp; k++) {
-      uint64_t t = n / R, r = n % R, at = ((t * Kp / 16 + k / 16) * R + r) * 16 + k % 16;
+      uint64_t t = n / R, r = n % R, at = (t * Kp + k) * R + r;
       float value = wanted(&item->recipe, (int64_t)n, (int64_t)k), got;
       uint32_t bits;
       bool overflow = false;
@@ -167,19 +167,23 @@ static void check_plain(const hone_pack_item_t *item, const uint8_t *data) {
   }
 }
 
-// One code, read as base/packed.h says.
-static uint8_t code_at(hone_storage_t storage, const uint8_t *row, uint64_t j) {
-  uint8_t nibble = row[j % 32] >> (j < 32 ? 0 : 4) & 15, pair = row[j % 16] >> j / 16 * 2 & 3;
-  switch (hone_format_info(storage)->code_bits) {
-    case 8: return row[j];
-    case 6: return (uint8_t)(nibble | (row[32 + j % 16] >> j / 16 * 2 & 3) << 4);
+// One code of a group of a tile, read as base/packed.h says.
+static uint8_t code_at(hone_storage_t storage, const uint8_t *group, uint64_t r, uint64_t j) {
+  uint64_t quad = j / 4, byte = 4 * r + j % 4;
+  uint32_t bits = hone_format_info(storage)->code_bits;
+  const uint8_t *upper = bits == 6 ? group + 512 : group;
+  uint8_t nibble = group[quad / 2 * 64 + byte] >> quad % 2 * 4 & 15;
+  uint8_t pair = upper[quad / 4 * 64 + byte] >> quad % 4 * 2 & 3;
+  switch (bits) {
+    case 8: return group[quad * 64 + byte];
+    case 6: return (uint8_t)(nibble | pair << 4);
     case 4: return nibble;
     default: break;
   }
   if (storage == HONE_TERNARY) return pair;
   uint8_t code = 0;
   for (uint32_t p = 0; p < hone_format_info(storage)->planes; p++)
-    code |= (uint8_t)((row[p * 8 + j / 8] >> j % 8 & 1) << p);
+    code |= (uint8_t)((group[p * 128 + quad * 8 + byte / 8] >> byte % 8 & 1) << p);
   return code;
 }
 
@@ -192,8 +196,8 @@ static void check_row(const hone_pack_item_t *item, const hone_quantizer_t *q, u
   uint16_t scales[64];
   assert_true(hone_quantizer_row(q, n, row, codes, scales));
   for (uint64_t k = 0; k < hone_padded(K); k++) {
-    uint64_t at = (n / R * G + k / 64) * R + n % R;
-    assert_int_equal(code_at(item->format.storage, data + at * row_bytes, k % 64), codes[k]);
+    const uint8_t *group = data + (n / R * G + k / 64) * R * row_bytes;
+    assert_int_equal(code_at(item->format.storage, group, n % R, k % 64), codes[k]);
   }
   uint64_t count = (uint64_t)q->scale_count * q->planes;
   for (uint64_t i = 0; i < count; i++) {

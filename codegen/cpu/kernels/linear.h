@@ -1,0 +1,39 @@
+// What the parts of the linear families share: linear.c walks units, tokens and groups of columns;
+// linear_codes.c, linear_reals.c and signs.c add a group to the accumulators of a register block.
+#ifndef HONE_CODEGEN_CPU_KERNELS_LINEAR_H
+#define HONE_CODEGEN_CPU_KERNELS_LINEAR_H
+
+#include "codegen/cpu/kernels/weight.h"
+
+enum { VECTORS_LIMIT = 8, TILES_LIMIT = 4, ACCUMULATORS_LIMIT = 32 };
+
+typedef struct linear {
+  kernel_t *k;
+  weight_t weight;
+  ir_value_t x, bias, residual, out;
+  int64_t x_bytes, out_bytes;  // row strides
+  int vectors;                 // of rows of weights in a register block
+  int tiles;                   // that a unit covers
+} linear_t;
+
+// A group of 64 columns of a register block: `vectors` vectors of rows of weights, from vector
+// `first` of the unit on, times `tokens` rows of activations.
+typedef struct linear_group {
+  weight_place_t place[TILES_LIMIT];  // of each tile of the unit
+  int first, tokens;
+  ir_value_t panel;              // the group's weights decoded, instead of codes; null: none
+  ir_value_t x;                  // elements of the first token
+  ir_value_t scale, sum, parts;  // q8 rows: the first token's scale, and minus its sums
+} linear_group_t;
+
+// acc[v * tokens + t] += the group's products; a lane is a row of weights.
+void linear_codes(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // q8 rows
+void linear_reals(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // f32 rows
+void linear_signs(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // b1 rows (signs.c)
+
+// Decoded weights: vector v of plane `plane`, its quad (q8 rows) or column (f32 rows) `index`.
+int64_t linear_panel_bytes(const linear_t *l);  // of a group
+ir_value_t linear_weight(linear_t *l, const linear_group_t *g, int v, int plane, int index);
+void linear_decode(linear_t *l, const linear_group_t *g, ir_value_t to);
+
+#endif

@@ -1,0 +1,25 @@
+// See linear_block.h.
+#include "codegen/cpu/linear_block.h"
+
+#include "codegen/cpu/kernels/linear.h"
+
+uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
+  uint32_t unit = hone_kernel_spec_rows(spec), rows = spec->schedule.rows;
+  if (spec->input == HONE_B1) return unit / isa->lanes;  // its tiles are not cut
+  if (rows == 0) rows = spec->family == HONE_FAMILY_GEMV ? unit : isa->lanes;
+  uint32_t vectors = rows / isa->lanes;
+  return vectors < 1 ? 1 : vectors > VECTORS_LIMIT ? VECTORS_LIMIT : vectors;
+}
+
+// A block's token takes an f32 and an i32 accumulator for each vector of rows (q8 rows), or two
+// partial sums and their total (f32 rows); some registers hold weights, tables and masks.
+uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
+  if (spec->family == HONE_FAMILY_GEMV) return 1;
+  uint32_t vectors = hone_cpu_linear_vectors(spec, isa);
+  uint32_t others = isa->registers == 32 ? 6 : 5, each = spec->input == HONE_F32 ? 3 : 2;
+  uint32_t most = (isa->registers - others) / (each * vectors), asked = spec->schedule.tokens;
+  if (most > TOKENS_LIMIT) most = TOKENS_LIMIT;
+  if (most * vectors > ACCUMULATORS_LIMIT) most = ACCUMULATORS_LIMIT / vectors;
+  if (most < 1) most = 1;
+  return asked && asked < most ? asked : most;
+}

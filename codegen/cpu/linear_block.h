@@ -1,0 +1,13 @@
+// Register blocks of the linear families: what a schedule asks for, cut to what an instruction set
+// has registers for. Two schedules of a specification with equal blocks (and equal other fields)
+// are the same kernel. Thread rule: pure functions.
+#ifndef HONE_CODEGEN_CPU_LINEAR_BLOCK_H
+#define HONE_CODEGEN_CPU_LINEAR_BLOCK_H
+
+#include "codegen/cpu/isa.h"
+#include "codegen/kernel.h"
+
+uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
+uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
+
+#endif
