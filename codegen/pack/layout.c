@@ -47,16 +47,22 @@ int hone_layout_reals(hone_storage_t storage, uint64_t Kp, const float *const ro
 
 // ---- codes of a group of one row, in the lines of a tile
 
-// Bits of each code, `per_byte` quads to a byte: the codes' bits from `shift` on.
-static void put_bits(const uint8_t *codes, int bits, int shift, int row, uint8_t *lines) {
-  int per_byte = 8 / bits, keep = (1 << bits) - 1;
+// The four codes of a quad, a byte each.
+static uint32_t quad_of(const uint8_t *codes, int quad) {
+  uint32_t word;
+  memcpy(&word, codes + quad * 4, sizeof word);
+  return word;
+}
+
+// Bits of each code, so many quads to a byte: the codes' bits from `shift` on.
+static inline void put_bits(const uint8_t *codes, int bits, int shift, int row, uint8_t *lines) {
+  uint32_t keep = ((1u << bits) - 1) * 0x01010101u;
+  int per_byte = 8 / bits;
   for (int line = 0; line < QUADS / per_byte; line++) {
-    for (int c = 0; c < 4; c++) {
-      int byte = 0;
-      for (int i = 0; i < per_byte; i++)
-        byte |= (codes[(line * per_byte + i) * 4 + c] >> shift & keep) << bits * i;
-      lines[line * LINE + row * 4 + c] = (uint8_t)byte;
-    }
+    uint32_t word = 0;
+    for (int i = 0; i < per_byte; i++)
+      word |= (quad_of(codes, line * per_byte + i) >> shift & keep) << bits * i;
+    memcpy(lines + line * LINE + row * 4, &word, sizeof word);
   }
 }
 
@@ -71,8 +77,9 @@ static void get_bits(const uint8_t *lines, int bits, int shift, int row, uint8_t
 // Two rows share a byte.
 static void put_plane(const uint8_t *codes, uint32_t plane, int row, uint8_t *out) {
   for (int quad = 0; quad < QUADS; quad++) {
-    int bits = 0, shift = row % 2 * 4;
-    for (int c = 0; c < 4; c++) bits |= (codes[quad * 4 + c] >> plane & 1) << c;
+    int shift = row % 2 * 4;
+    // The four bits, 8 apart, side by side.
+    uint32_t bits = (quad_of(codes, quad) >> plane & 0x01010101u) * 0x01020408u >> 24;
     uint8_t *byte = &out[quad * 8 + row / 2];
     *byte = (uint8_t)((*byte & ~(15 << shift)) | bits << shift);
   }
@@ -84,8 +91,12 @@ static void put_group(const hone_format_info_t *info, const uint8_t *codes, int 
   } else if (info->code_bits == 6) {
     put_bits(codes, 4, 0, row, out);
     put_bits(codes, 2, 4, row, out + QUADS / 2 * LINE);
+  } else if (info->code_bits == 4) {
+    put_bits(codes, 4, 0, row, out);
+  } else if (info->code_bits == 2) {
+    put_bits(codes, 2, 0, row, out);
   } else {
-    put_bits(codes, (int)info->code_bits, 0, row, out);
+    put_bits(codes, 8, 0, row, out);
   }
 }
 

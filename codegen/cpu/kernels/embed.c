@@ -7,33 +7,37 @@ typedef struct embed {
   ir_value_t group;  // of all rows: (64, rows of a tile) f32 on the stack
 } embed_t;
 
-static ir_value_t value_of(kernel_t *k, const weight_t *w, const weight_place_t *place,
-                           const ir_value_t *scale, int half, int column) {
+// Columns of a step whose scales are those of part `part`.
+static void decode_step(kernel_t *k, const embed_t *e, const weight_place_t *place,
+                        const ir_value_t *scale, int half, ir_value_t to) {
   ir_builder_t *b = k->b;
-  int part = column * w->parts / HONE_GROUP;
-  ir_value_t total = {0};
-  for (int p = 0; p < w->planes; p++) {
-    ir_value_t level = weight_real(k, w, place->codes, half, p, column);
-    if (w->is_plain) return level;
-    ir_value_t term = ir_op(b, mulf, level, scale[part * w->planes + p]);
-    total = p == 0 ? term : ir_op(b, addf, total, term);
+  const weight_t *w = &e->weight;
+  for (int j = 0; j < STEP_COLUMNS; j++) {
+    ir_value_t total = {0};
+    for (int p = 0; p < w->planes; p++) {
+      ir_value_t level = weight_real(k, w, place, half, p, j);
+      ir_value_t term = w->is_plain ? level : ir_op(b, mulf, level, scale[p]);
+      total = p == 0 ? term : ir_op(b, addf, total, term);
+    }
+    ir_value_t at = ir_advance(b, to, ((int64_t)j * HONE_TILE_ROWS + half * k->lanes) * 4);
+    ir_store(b, total, at, k->lanes * 4);
   }
-  return total;
 }
 
 static void decode_group(kernel_t *k, const embed_t *e, const weight_place_t *place) {
   ir_builder_t *b = k->b;
   const weight_t *w = &e->weight;
-  enum { SCALES_LIMIT = 6 };  // bcq3 in groups of 32
-  for (int half = 0; half < w->halves; half++) {
-    ir_value_t scale[SCALES_LIMIT];
-    for (int i = 0; i < w->parts * w->planes && !w->is_plain; i++)
-      scale[i] = weight_scale(k, w, place, half, i / w->planes, i % w->planes);
-    for (int j = 0; j < HONE_GROUP; j++) {
-      ir_value_t value = value_of(k, w, place, scale, half, j);
-      int64_t element = (int64_t)j * HONE_TILE_ROWS + half * k->lanes;
-      ir_value_t at = ir_advance(b, e->group, element * 4);
-      ir_store(b, value, at, k->lanes * 4);
+  int64_t steps = STEPS / w->parts;
+  for (int i = 0; i < w->parts * w->halves; i++) {
+    int half = i % w->halves, part = i / w->halves;
+    ir_value_t scale[3];  // planes
+    for (int p = 0; p < w->planes && !w->is_plain; p++)
+      scale[p] = weight_scale(k, w, place, half, part, p);
+    ir_value_t first = ir_i64(b, part * steps), end = ir_i64(b, (part + 1) * steps);
+    IR_FOR (b, step, first, end, k->one) {
+      weight_place_t at = weight_step(k, w, place, step);
+      ir_value_t to = kernel_at(k, e->group, step, STEP_COLUMNS * HONE_TILE_ROWS * 4);
+      decode_step(k, e, &at, scale, half, to);
     }
   }
 }

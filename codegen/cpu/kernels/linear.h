@@ -21,7 +21,7 @@ typedef struct linear {
 typedef struct linear_group {
   weight_place_t place[TILES_LIMIT];  // of each tile of the unit
   int first, tokens;
-  ir_value_t panel;              // the group's weights decoded, instead of codes; null: none
+  ir_value_t panel;              // the weights decoded, instead of codes; null: none
   ir_value_t x;                  // elements of the first token
   ir_value_t scale, sum, parts;  // q8 rows: the first token's scale, and minus its sums
 } linear_group_t;
@@ -31,9 +31,18 @@ void linear_codes(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // q8
 void linear_reals(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // f32 rows
 void linear_signs(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // b1 rows (signs.c)
 
-// Decoded weights: vector v of plane `plane`, its quad (q8 rows) or column (f32 rows) `index`.
+// Step `step` (16 columns) of the group.
+linear_group_t linear_step(linear_t *l, const linear_group_t *g, ir_value_t step);
+// Calls `body` on steps [first, first + count) of the group; gemv has them one after the other, the
+// others, whose bodies are long, in a loop that carries `values`.
+typedef void linear_step_fn(linear_t *l, const linear_group_t *step, int plane, ir_value_t *values);
+void linear_steps(linear_t *l, const linear_group_t *g, int first, int count, int plane,
+                  linear_step_fn *body, ir_value_t *values, size_t value_count);
+
+// Decoded weights of a step: vector v of plane `plane`, its quad (q8 rows) or column (f32 rows)
+// `index`.
 int64_t linear_panel_bytes(const linear_t *l);  // of a group
-ir_value_t linear_weight(linear_t *l, const linear_group_t *g, int v, int plane, int index);
-void linear_decode(linear_t *l, const linear_group_t *g, ir_value_t to);
+ir_value_t linear_weight(linear_t *l, const linear_group_t *step, int v, int plane, int index);
+void linear_decode(linear_t *l, const linear_group_t *g, ir_value_t to);  // a group
 
 #endif

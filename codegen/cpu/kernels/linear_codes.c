@@ -52,26 +52,26 @@ static ir_value_t quads(kernel_t *k, ir_value_t sum, ir_value_t u, ir_value_t x)
   return ir_intrinsic(k->b, "llvm.x86.avx512.vpdpbusd.512", k->words, sum, u, x);
 }
 
-// Few accumulators are chains of dependent products: two of each then.
-static void dots_vnni(linear_t *l, const linear_group_t *g, int part, int plane, ir_value_t *sum) {
+// Few accumulators are chains of dependent products: `sum` holds two of each then.
+static bool is_double(const linear_t *l, const linear_group_t *g) {
+  return l->vectors * g->tokens <= 2;
+}
+
+static void step_vnni(linear_t *l, const linear_group_t *step, int plane, ir_value_t *sum) {
   kernel_t *k = l->k;
-  int count = l->vectors * g->tokens, quads_of = QUADS / l->weight.parts;
-  bool twice = count <= 2;
-  ir_value_t odd[2] = {{0}};
-  for (int i = 0; i < count && twice; i++) odd[i] = ir_int(k->b, k->words, 0);
-  for (int q = part * quads_of; q < (part + 1) * quads_of; q++) {
+  int count = l->vectors * step->tokens;
+  for (int q = 0; q < STEP_QUADS; q++) {
     ir_value_t w[VECTORS_LIMIT];
-    for (int v = 0; v < l->vectors; v++) w[v] = linear_weight(l, g, v, plane, q);
-    for (int t = 0; t < g->tokens; t++) {
-      ir_value_t x = spread(l, g, t, q);
+    for (int v = 0; v < l->vectors; v++) w[v] = linear_weight(l, step, v, plane, q);
+    for (int t = 0; t < step->tokens; t++) {
+      ir_value_t x = spread(l, step, t, q);
       for (int v = 0; v < l->vectors; v++) {
-        int i = v * g->tokens + t;
-        ir_value_t *to = twice && q % 2 ? &odd[i] : &sum[i];
-        *to = quads(k, *to, w[v], x);
+        int i = v * step->tokens + t;
+        if (is_double(l, step) && q % 2) i += count;
+        sum[i] = quads(k, sum[i], w[v], x);
       }
     }
   }
-  for (int i = 0; i < count && twice; i++) sum[i] = ir_op(k->b, addi, sum[i], odd[i]);
 }
 
 // ---- AVX2
@@ -89,32 +89,33 @@ static ir_value_t widen(kernel_t *k, ir_value_t shorts) {
 static int run_length(const weight_t *w) {
   int largest = w->bias < 0 ? 127 : w->bias == 0 ? 2 : w->bias == 3 ? 15 : w->bias == 4 ? 28 : 63;
   int length = 32767 / (2 * 127 * largest), whole = 1;
-  while (2 * whole <= length && 2 * whole <= QUADS / w->parts) whole *= 2;
+  while (2 * whole <= length && 2 * whole <= STEP_QUADS) whole *= 2;
   return whole;
 }
 
-static void dots_avx2(linear_t *l, const linear_group_t *g, int part, int plane, ir_value_t *sum) {
+static ir_value_t product_avx2(linear_t *l, ir_value_t w, ir_value_t size, ir_value_t x) {
+  kernel_t *k = l->k;
+  if (l->weight.bias >= 0) return byte_pairs(k, w, x);
+  ir_value_t carried = ir_intrinsic(k->b, "llvm.x86.avx2.psign.b", byte_vector(k), x, w);
+  return byte_pairs(k, size, carried);
+}
+
+static void step_avx2(linear_t *l, const linear_group_t *step, int plane, ir_value_t *sum) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  int quads_of = QUADS / l->weight.parts, length = run_length(&l->weight);
+  int length = run_length(&l->weight);
   ir_value_t run[ACCUMULATORS_LIMIT];
-  for (int q = 0; q < quads_of; q++) {
-    ir_value_t w[VECTORS_LIMIT], size[VECTORS_LIMIT];
+  for (int q = 0; q < STEP_QUADS; q++) {
+    ir_value_t w[VECTORS_LIMIT], size[VECTORS_LIMIT] = {{0}};
     for (int v = 0; v < l->vectors; v++) {
-      w[v] = linear_weight(l, g, v, plane, part * quads_of + q);
+      w[v] = linear_weight(l, step, v, plane, q);
       if (l->weight.bias < 0) size[v] = ir_op(b, abs, w[v]);
     }
-    for (int t = 0; t < g->tokens; t++) {
-      ir_value_t x = spread(l, g, t, part * quads_of + q);
+    for (int t = 0; t < step->tokens; t++) {
+      ir_value_t x = spread(l, step, t, q);
       for (int v = 0; v < l->vectors; v++) {
-        int i = v * g->tokens + t;
-        ir_value_t product;
-        if (l->weight.bias < 0) {
-          ir_value_t carried = ir_intrinsic(b, "llvm.x86.avx2.psign.b", byte_vector(k), x, w[v]);
-          product = byte_pairs(k, size[v], carried);
-        } else {
-          product = byte_pairs(k, w[v], x);
-        }
+        int i = v * step->tokens + t;
+        ir_value_t product = product_avx2(l, w[v], size[v], x);
         run[i] = q % length ? ir_op(b, addi, run[i], product) : product;
         if (q % length != length - 1) continue;
         ir_value_t wide = widen(k, run[i]);
@@ -124,6 +125,21 @@ static void dots_avx2(linear_t *l, const linear_group_t *g, int part, int plane,
   }
 }
 
+// The integer dot products of a part.
+static void dots(linear_t *l, const linear_group_t *g, int part, int plane, ir_value_t *sum) {
+  kernel_t *k = l->k;
+  int count = l->vectors * g->tokens, steps = STEPS / l->weight.parts;
+  bool twice = k->isa->vnni && is_double(l, g);
+  for (int t = 0; t < g->tokens; t++) {
+    ir_value_t first = start(l, g, t, part);
+    for (int v = 0; v < l->vectors; v++) sum[v * g->tokens + t] = first;
+  }
+  for (int i = 0; i < count && twice; i++) sum[count + i] = ir_int(k->b, k->words, 0);
+  linear_steps(l, g, part * steps, steps, plane, k->isa->vnni ? step_vnni : step_avx2, sum,
+               (size_t)count * (twice ? 2 : 1));
+  for (int i = 0; i < count && twice; i++) sum[i] = ir_op(k->b, addi, sum[i], sum[count + i]);
+}
+
 void linear_codes(linear_t *l, const linear_group_t *g, ir_value_t *acc) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
@@ -131,14 +147,7 @@ void linear_codes(linear_t *l, const linear_group_t *g, ir_value_t *acc) {
   for (int i = 0; i < w->parts * w->planes; i++) {
     int part = i / w->planes, plane = i % w->planes;
     ir_value_t sum[ACCUMULATORS_LIMIT];
-    for (int t = 0; t < g->tokens; t++) {
-      ir_value_t first = start(l, g, t, part);
-      for (int v = 0; v < l->vectors; v++) sum[v * g->tokens + t] = first;
-    }
-    if (k->isa->vnni)
-      dots_vnni(l, g, part, plane, sum);
-    else
-      dots_avx2(l, g, part, plane, sum);
+    dots(l, g, part, plane, sum);
     for (int v = 0; v < l->vectors; v++) {
       int row = g->first + v;
       ir_value_t scale =

@@ -107,6 +107,7 @@ weight_place_t weight_place(kernel_t *k, const weight_t *w, ir_value_t tile, ir_
   weight_place_t place = {.tile = tile};
   ir_value_t codes = kernel_at(k, w->codes, tile, w->tile_bytes);
   place.codes = kernel_at(k, codes, group, w->group_bytes);
+  if (w->info->code_bits == 6) place.upper = ir_advance(b, place.codes, QUADS / 2 * LINE_BYTES);
   if (w->is_plain) return place;
   if (w->width > HONE_GROUP) {
     ir_value_t shared = ir_i64(b, w->width / HONE_GROUP);
@@ -117,6 +118,18 @@ weight_place_t weight_place(kernel_t *k, const weight_t *w, ir_value_t tile, ir_
   place.scales =
       kernel_at(k, scales, group, w->parts * w->planes * HONE_TILE_ROWS * scale_bytes(w));
   return place;
+}
+
+weight_place_t weight_step(kernel_t *k, const weight_t *w, const weight_place_t *place,
+                           ir_value_t step) {
+  weight_place_t next = *place;
+  int64_t bits = w->info->grid == HONE_GRID_PLANES ? 1
+                 : w->info->code_bits == 6         ? 4
+                                                   : (int64_t)w->info->code_bits;
+  next.codes = kernel_at(k, place->codes, step, STEP_COLUMNS * HONE_TILE_ROWS * bits / 8);
+  if (place->upper.ptr)
+    next.upper = kernel_at(k, place->upper, step, STEP_COLUMNS * HONE_TILE_ROWS * 2 / 8);
+  return next;
 }
 
 // ---- the second level of nf4dq's scales

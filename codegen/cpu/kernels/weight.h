@@ -12,7 +12,10 @@
 enum {
   HALVES_LIMIT = HONE_TILE_ROWS / 8,  // vectors of rows in a tile, on the narrowest ISA
   QUADS = HONE_GROUP / 4,             // of columns in a group
-  LINE_BYTES = 64,                    // codes of a quad, a byte each
+  STEPS = 4,                          // of 16 columns in a group
+  STEP_QUADS = QUADS / STEPS,
+  STEP_COLUMNS = HONE_GROUP / STEPS,
+  LINE_BYTES = 64,  // codes of a quad, a byte each
 };
 
 // A weight operand. "Group" is 64 columns here, as in packed.h; groups of the format that are
@@ -50,26 +53,30 @@ weight_t weight_open(kernel_t *k, ir_value_t pointer, bool integer);
 // Where the codes and scales of a group of a tile are.
 typedef struct weight_place {
   ir_value_t codes, scales;  // pointers
+  ir_value_t upper;          // q6: to the upper two bits
   ir_value_t tile, group;    // numbers; group: of the format's groups, the first one in it
 } weight_place_t;
 weight_place_t weight_place(kernel_t *k, const weight_t *w, ir_value_t tile, ir_value_t group);
+// The codes of step `step` (16 columns) of the group.
+weight_place_t weight_step(kernel_t *k, const weight_t *w, const weight_place_t *place,
+                           ir_value_t step);
 
 // A lane for each row of a half of the tile: its scale of this part and plane, f32.
 ir_value_t weight_scale(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
                         int part, int plane);
 
 // ---- f32 (weight_real.c)
-// A lane for each row of a half of the tile: what its code in column `column` of the group stands
+// A lane for each row of a half of the tile: what its code in column `column` of the place stands
 // for before it is scaled; of one plane, 1 or -1, if there are planes.
-ir_value_t weight_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
-                       int column);
+ir_value_t weight_real(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                       int plane, int column);
 
 // ---- int8 (weight_code.c)
 ir_value_t weight_table(kernel_t *k, const weight_t *w, ir_value_t parameters);
 // The bias that weight_quad's codes have, as a power of two; -1: none.
 int weight_bias(const kernel_t *k, const weight_t *w);
-// Codes of four columns of the rows of a half, four bytes to a row.
-ir_value_t weight_quad(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
-                       int quad);
+// Codes of four columns of the place, of the rows of a half, four bytes to a row.
+ir_value_t weight_quad(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                       int plane, int quad);
 
 #endif

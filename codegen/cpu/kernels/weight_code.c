@@ -78,10 +78,9 @@ static ir_value_t pair(kernel_t *k, ir_value_t codes, int half, int quad, int to
   return bits_of(k, bytes, quad % 4 * 2, 2, to);
 }
 
-static ir_value_t six_bits(kernel_t *k, ir_value_t codes, int half, int quad) {
-  ir_value_t upper_codes = ir_advance(k->b, codes, QUADS / 2 * LINE_BYTES);
-  ir_value_t lower = nibble(k, codes, half, quad);
-  ir_value_t upper = pair(k, upper_codes, half, quad, 4);
+static ir_value_t six_bits(kernel_t *k, const weight_place_t *place, int half, int quad) {
+  ir_value_t lower = nibble(k, place->codes, half, quad);
+  ir_value_t upper = pair(k, place->upper, half, quad, 4);
   return ir_op(k->b, ori, lower, upper);
 }
 
@@ -111,15 +110,16 @@ static ir_value_t look_up(kernel_t *k, const weight_t *w, ir_value_t index) {
   return ir_intrinsic(k->b, name, byte_vector(k), w->bytes, index);
 }
 
-ir_value_t weight_quad(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
-                       int quad) {
+ir_value_t weight_quad(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                       int plane, int quad) {
+  ir_value_t codes = place->codes;
   if (w->info->grid == HONE_GRID_PLANES) {
     ir_value_t at = ir_advance(k->b, codes, (int64_t)plane * QUADS * 8);
     return signs(k, at, half, quad);
   }
   switch (w->info->code_bits) {
     case 8: return whole_bytes(k, w, codes, half, quad);
-    case 6: return six_bits(k, codes, half, quad);
+    case 6: return six_bits(k, place, half, quad);
     case 2: return pair(k, codes, half, quad, 0);
     default: break;
   }

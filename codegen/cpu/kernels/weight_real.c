@@ -57,19 +57,19 @@ static ir_value_t plain_real(kernel_t *k, const weight_t *w, ir_value_t codes, i
   return math_bfloat(k, shorts);
 }
 
-static ir_value_t linear_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half,
+static ir_value_t linear_real(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
                               int column) {
   ir_builder_t *b = k->b;
   int quad = column / 4;
   ir_value_t words;
   if (w->info->code_bits == 8) {
-    ir_value_t line = line_words(k, codes, half, quad);
+    ir_value_t line = line_words(k, place->codes, half, quad);
     ir_value_t up = ir_int(b, k->words, 24 - column % 4 * 8), down = ir_int(b, k->words, 24);
     ir_value_t top = ir_op(b, shli, line, up);
     words = ir_op(b, shrsi, top, down);
   } else {  // 6 bits
-    ir_value_t line = line_words(k, codes, half, quad / 2);
-    ir_value_t upper_line = line_words(k, codes, half, QUADS / 2 + quad / 4);
+    ir_value_t line = line_words(k, place->codes, half, quad / 2);
+    ir_value_t upper_line = line_words(k, place->upper, half, quad / 4);
     ir_value_t lower = field(k, line, column % 4 * 8 + quad % 2 * 4, 4);
     ir_value_t upper = field(k, upper_line, column % 4 * 8 + quad % 4 * 2, 2);
     ir_value_t places = ir_int(b, k->words, 4), bias = ir_int(b, k->words, 32);
@@ -103,13 +103,14 @@ static ir_value_t plane_real(kernel_t *k, ir_value_t plane, int half, int column
   return ir_cast(b, recast, k->reals, bits);
 }
 
-ir_value_t weight_real(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int plane,
-                       int column) {
+ir_value_t weight_real(kernel_t *k, const weight_t *w, const weight_place_t *place, int half,
+                       int plane, int column) {
+  ir_value_t codes = place->codes;
   int bits = (int)w->info->code_bits;
   switch (w->info->grid) {
     case HONE_GRID_FLOAT: return plain_real(k, w, codes, half, column);
     case HONE_GRID_LINEAR:
-      if (bits != 2) return linear_real(k, w, codes, half, column);
+      if (bits != 2) return linear_real(k, w, place, half, column);
       // The table repeats, so that bits above the code's do not matter.
       return look_up(k, w->low, (ir_value_t){0}, code_words(k, codes, half, 2, column));
     case HONE_GRID_TABLE:
