@@ -18,6 +18,7 @@ static bool compile_reference(const hone_compile_t *outer, hone_reference_t *ref
                   .cache = "f32",
                   .emit = "lib",
                   .runtime_folder = outer->options.runtime_folder,
+                  .kernel_cache = outer->options.kernel_cache,
                   .threads = outer->options.threads,
                   .progress = outer->options.progress},
       .import = outer->import,

@@ -36,7 +36,8 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *work;  // folder that keeps finished calibrated tensors, or NULL; an option that can
                      // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
-  int64_t threads;             // for packing weights; 0: number of CPUs
+  const char *kernel_cache;    // folder of kernels' objects (base/cache.h), or NULL
+  int64_t threads;             // for kernels and packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
   bool progress;               // bars on stderr
 } hone_compile_options_t;

@@ -18,7 +18,7 @@
 
 typedef struct fields {
   hone_compile_options_t compile;
-  const char *target, *repro;
+  const char *target, *repro, *cache;
   bool json, quiet;
 } fields_t;
 
@@ -100,7 +100,10 @@ static const hone_option_t options[] = {
     {HONE_OPTION_FLAG, "--timing", .field = FIELD(compile.timing),
      .help = "print time and peak memory of each phase"},
     {HONE_OPTION_INT, "--threads", NULL, "N", FIELD(compile.threads), .low = 0, .high = 1024,
-     .help = "threads that pack weights; default: all CPUs"},
+     .help = "threads that build kernels and pack weights; default: all CPUs"},
+    {HONE_OPTION_STRING, "--cache", NULL, "DIR", FIELD(cache),
+     .help = "folder that keeps built kernels for other compiles, or 'off'; default: "
+             "$XDG_CACHE_HOME/hone or ~/.cache/hone. Holds at most 256 MiB"},
     {HONE_OPTION_STRING, "--repro", NULL, "DIR", FIELD(repro),
      .help = "on failure save command line, message and IR into DIR for a bug report"},
     {HONE_OPTION_FLAG, "--json", .field = FIELD(json), .help = "print a JSON summary on stdout"},
@@ -225,6 +228,8 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   if (compile->head && !hone_format_parse(compile->head, &format, status))
     return hone_note(status, "--head");
   if (!check_target(compile, status)) return false;
+  if (fields->cache && !*fields->cache)
+    return hone_fail(status, HONE_INVALID, "--cache: name a folder, or 'off'");
   if (compile->work && !compile->calibrate)
     return hone_fail(status, HONE_INVALID,
                      "--work keeps calibrated tensors: it needs --calibrate TEXT");
@@ -260,6 +265,15 @@ static bool check(const fields_t *fields, hone_status_t *status) {
   return true;
 }
 
+// XDG base directory specification: a relative path there counts as unset.
+static const char *cache_folder(hone_tool_t *tool, const fields_t *fields) {
+  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  if (fields->cache) return strcmp(fields->cache, "off") ? fields->cache : NULL;
+  if (base && *base == '/') return hone_path_join(tool->arena, base, "hone");
+  if (home && *home == '/') return hone_path_join(tool->arena, home, ".cache/hone");
+  return NULL;
+}
+
 int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   fields_t fields = {.target = "cpu", .compile = {.emit = "exe", .sweeps = -1}};
   int code = 0;
@@ -270,6 +284,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
     return HONE_EXIT_USAGE;
   }
   fields.compile.progress = tool->terminal && !fields.quiet;
+  fields.compile.kernel_cache = cache_folder(tool, &fields);
   fields.compile.runtime_folder = hone_tool_runtime_folder(tool);
   hone_compile_t compile = {
       .options = fields.compile,
@@ -289,7 +304,6 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);
   if (ok && !fields.quiet && !fields.json) print_allocation(&compile.allocation);
   hone_compile_deinit(&compile);
-  if (ok) hone_diagnostics_print(tool->diagnostics, stderr, tool->color);  // remarks, warnings
   if (ok) ok = print_summary(tool, &fields, &status);
   return ok ? HONE_EXIT_OK : hone_tool_report(tool, &status);
 }

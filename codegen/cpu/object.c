@@ -91,17 +91,21 @@ static void keep_error(LLVMDiagnosticInfoRef info, void *user) {
   LLVMDisposeMessage(text);
 }
 
-static void initialise_x86(void) {
+static void initialise(void) {
   LLVMInitializeX86TargetInfo();
   LLVMInitializeX86Target();
   LLVMInitializeX86TargetMC();
   LLVMInitializeX86AsmPrinter();
 }
 
+void hone_cpu_llvm_initialise(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, initialise);
+}
+
 static bool create_machine(const hone_cpu_isa_t *isa, LLVMTargetMachineRef *out_machine,
                            hone_status_t *status) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, initialise_x86);
+  hone_cpu_llvm_initialise();
   LLVMTargetRef target = NULL;
   char *error = NULL;
   if (LLVMGetTargetFromTriple(isa->triple, &target, &error)) {

@@ -1,7 +1,7 @@
 // Object code of a set of kernels for one instruction set level: MLIR module, lowering, LLVM, ELF
 // object in memory. It does not link. Deterministic: equal inputs give equal bytes, and no path of
-// this machine is in them. Thread rule: the session's thread; LLVM's targets are initialised by the
-// first call of hone_cpu_object_build.
+// this machine is in them. Thread rule: the session's thread; sessions of their own on several
+// threads are fine.
 #ifndef HONE_CODEGEN_CPU_OBJECT_H
 #define HONE_CODEGEN_CPU_OBJECT_H
 
@@ -29,5 +29,8 @@ HONE_MUST_CHECK bool hone_cpu_object_build(ir_session_t *session, const hone_cpu
                                            const hone_cpu_kernel_t *kernels, size_t count,
                                            hone_cpu_emit_t form, hone_buffer_t *out,
                                            hone_status_t *status);
+
+// Makes LLVM's x86 targets known, once; hone_cpu_object_build does it too.
+void hone_cpu_llvm_initialise(void);
 
 #endif

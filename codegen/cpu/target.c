@@ -8,18 +8,20 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "codegen/cpu/object.h"
+#include "codegen/cpu/build.h"
 #include "codegen/link/link.h"
 #include "codegen/target.h"
 #include "passes/pipeline.h"
 
-enum { PAGE_BYTES = 4096, PREFILL_TOKENS = 4 };
+enum { PAGE_BYTES = 4096, KERNEL_CACHE_BYTES = 256 << 20 };
 
 typedef struct cpu_state {
   hone_arena_t *arena;
   hone_draft_t draft;
   hone_buffer_t plan;
-  hone_buffer_t objects[HONE_CPU_ISA_COUNT + 1];  // kernels per ISA, then the image
+  hone_cpu_build_t *kernels;  // (kernel_count): one after the other, level after level
+  size_t kernel_count;
+  hone_buffer_t image;
   char *scratch;
   hone_output_t *output;
   hone_elf_writer_t *writer;
@@ -84,7 +86,8 @@ static void close_state(void *data) {
   hone_output_destroy(state->output);
   if (state->scratch) hone_scratch_remove(state->scratch);
   hone_buffer_deinit(&state->plan);
-  for (size_t i = 0; i <= HONE_CPU_ISA_COUNT; i++) hone_buffer_deinit(&state->objects[i]);
+  for (size_t i = 0; i < state->kernel_count; i++) hone_buffer_deinit(&state->kernels[i].object);
+  hone_buffer_deinit(&state->image);
 }
 
 static bool emits(const hone_compile_t *compile, const char *kind) {
@@ -95,20 +98,50 @@ static bool writes_artefact(const hone_compile_t *compile) {
   return !compile->options.emit || emits(compile, "exe") || emits(compile, "lib");
 }
 
-static const char *const *kernel_symbols(cpu_state_t *state, const char *isa) {
+static const char *const *kernel_symbols(cpu_state_t *state, const hone_cpu_isa_t *isa) {
   size_t count = state->draft.kernels.count;
   const char **symbols = HONE_NEW_ARRAY(state->arena, const char *, count);
-  for (size_t i = 0; i < count; i++)
-    symbols[i] = hone_arena_format(state->arena, "hone_%s_%s_%zu", isa,
-                                   hone_family_name(state->draft.kernels.items[i].spec.family), i);
+  for (size_t i = 0; i < count; i++) {
+    const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
+    symbols[i] = hone_cpu_symbol(isa, kernel->spec.family, kernel->name, state->arena);
+  }
   return symbols;
 }
 
-static bool build_isa(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form,
-                      hone_buffer_t *out, hone_status_t *status) {
+static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   size_t count = state->draft.kernels.count;
-  const char *const *symbols = kernel_symbols(state, isa->name);
+  state->kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_build_t, count * HONE_CPU_ISA_COUNT);
+  for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++) {
+    const char *const *symbols = kernel_symbols(state, hone_cpu_isa_at(isa));
+    for (size_t i = 0; i < count; i++) {
+      const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
+      state->kernels[state->kernel_count++] = (hone_cpu_build_t){
+          .isa = hone_cpu_isa_at(isa),
+          .spec = kernel->spec,
+          .name = kernel->name,
+          .symbol = symbols[i],
+      };
+    }
+  }
+  const hone_cpu_build_job_t job = {
+      .session = compile->session,
+      .items = state->kernels,
+      .count = state->kernel_count,
+      .threads = compile->options.threads,
+      .cache = compile->options.kernel_cache,
+      .cache_bytes = KERNEL_CACHE_BYTES,
+      .diagnostics = compile->diagnostics,
+  };
+  return hone_cpu_build_run(&job, status);
+}
+
+// All kernels of a level in one module, to be read.
+static bool build_text(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form,
+                       hone_buffer_t *out, hone_status_t *status) {
+  cpu_state_t *state = compile->target_state;
+  size_t count = state->draft.kernels.count;
+  const char *const *symbols = kernel_symbols(state, isa);
   hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, count);
   for (size_t i = 0; i < count; i++)
     kernels[i] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
@@ -122,7 +155,7 @@ static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_statu
   for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++) {
     hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";",
                        hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
-    ok = build_isa(compile, hone_cpu_isa_at(i), form, &text, status);
+    ok = build_text(compile, hone_cpu_isa_at(i), form, &text, status);
   }
   ok = ok && hone_output_create(compile->options.output, 0644, &output, status) &&
        hone_output_write(output, text.data, text.bytes, status) &&
@@ -143,9 +176,10 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
   };
   for (size_t i = 0; i < spec.isa_count; i++) {
     spec.isa_names[i] = hone_cpu_isa_at(i)->name;
-    spec.symbols[i] = kernel_symbols(state, spec.isa_names[i]);
+    spec.symbols[i] = kernel_symbols(state, hone_cpu_isa_at(i));
   }
-  return hone_image_build(&spec, &state->objects[HONE_CPU_ISA_COUNT], status);
+  hone_cpu_llvm_initialise();
+  return hone_image_build(&spec, &state->image, status);
 }
 
 static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
@@ -158,10 +192,7 @@ static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
     return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);
   if (!writes_artefact(compile)) return true;  // the link phase builds them as text
-  for (size_t i = 0; i < hone_cpu_isa_count(); i++)
-    if (!build_isa(compile, hone_cpu_isa_at(i), HONE_CPU_EMIT_OBJECT, &state->objects[i], status))
-      return false;
-  return build_image(compile, status);
+  return build_objects(compile, status) && build_image(compile, status);
 }
 
 // ---- phases weights and link
@@ -175,12 +206,16 @@ static bool pack_weights(hone_compile_t *compile, hone_status_t *status) {
                      "no output: give -o OUT, or stop before the weights with --to kernels");
   if (!hone_output_create(compile->options.output, 0755, &state->output, status)) return false;
   if (!hone_scratch_create(compile->arena, &state->scratch, status)) return false;
+  hone_slice_t *objects = HONE_NEW_ARRAY(compile->arena, hone_slice_t, state->kernel_count + 1);
+  for (size_t i = 0; i < state->kernel_count; i++)
+    objects[i] = (hone_slice_t){state->kernels[i].object.data, state->kernels[i].object.bytes};
+  objects[state->kernel_count] = (hone_slice_t){state->image.data, state->image.bytes};
   hone_link_job_t link = {
       .runtime_folder = compile->options.runtime_folder,
       .scratch = state->scratch,
       .name = hone_path_base(compile->options.output),
-      .objects = state->objects,
-      .object_count = HONE_CPU_ISA_COUNT + 1,
+      .objects = objects,
+      .object_count = state->kernel_count + 1,
       .is_library = emits(compile, "lib"),
   };
   if (!hone_link_run(&link, compile->arena, &linked, status)) return false;

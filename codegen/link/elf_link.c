@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,24 +14,23 @@
 
 extern char **environ;
 
-enum { ARGUMENT_LIMIT = 64 };
-
 typedef struct command {
-  const char *argv[ARGUMENT_LIMIT];
-  size_t count;
+  hone_arena_t *arena;
+  HONE_LIST(const char *) argv;
 } command_t;
 
 static void add(command_t *command, const char *argument) {
-  if (command->count + 1 < ARGUMENT_LIMIT) command->argv[command->count++] = argument;
+  hone_list_push(command->arena, &command->argv, argument);
 }
 
-static bool write_file(const char *path, const hone_buffer_t *data, hone_status_t *status) {
-  hone_output_t *output = NULL;
-  bool ok = hone_output_create(path, 0644, &output, status) &&
-            hone_output_write(output, data->data, data->bytes, status) &&
-            hone_output_commit(output, status);
-  hone_output_destroy(output);
-  return ok;
+// Into the scratch folder: nothing there has to outlive this process.
+static bool write_file(const char *path, hone_slice_t data, hone_status_t *status) {
+  FILE *file = fopen(path, "wb");
+  bool ok = file && fwrite(data.data, 1, data.bytes, file) == data.bytes;
+  int error = errno;
+  if (file && fclose(file)) ok = false, error = errno;
+  return ok || hone_fail(status, error == ENOSPC || error == EDQUOT ? HONE_EXHAUSTED : HONE_IO,
+                         "cannot write '%s': %s", path, strerror(error));
 }
 
 // Only the public API leaves a library. ld.lld refuses names that the runtime does not define.
@@ -39,7 +39,7 @@ static bool write_exports(const hone_link_job_t *job, hone_arena_t *arena, const
   hone_buffer_t text = {0};
   hone_header_exports(&text);
   *out_path = hone_path_join(arena, job->scratch, "exports");
-  bool ok = write_file(*out_path, &text, status);
+  bool ok = write_file(*out_path, (hone_slice_t){text.data, text.bytes}, status);
   hone_buffer_deinit(&text);
   return ok;
 }
@@ -97,7 +97,7 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   add_sanitizers(command, arena);
   for (size_t i = 0; i < job->object_count; i++) {
     const char *path = hone_arena_format(arena, "%s/object%zu.o", job->scratch, i);
-    if (!write_file(path, &job->objects[i], status)) return false;
+    if (!write_file(path, job->objects[i], status)) return false;
     add(command, path);
   }
   if (job->is_library) add(command, "--whole-archive");
@@ -106,22 +106,22 @@ static bool compose(const hone_link_job_t *job, hone_arena_t *arena, const char 
   const char *const tail[] = {"--as-needed", HONE_LINK_LIBM, HONE_LINK_LIBC, HONE_LINK_LIBGCC,
                               HONE_LINK_CRTN};
   for (size_t i = 0; i < sizeof tail / sizeof *tail; i++) add(command, tail[i]);
+  add(command, NULL);
   return true;
 }
 
 static bool run(command_t *command, const char *messages, hone_arena_t *arena,
                 hone_status_t *status) {
   posix_spawn_file_actions_t actions;
+  char *const *argv = (char *const *)command->argv.items;
   pid_t pid;
   int result;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, messages, O_WRONLY | O_CREAT | O_TRUNC,
                                    0600);
-  int error =
-      posix_spawn(&pid, command->argv[0], &actions, NULL, (char *const *)command->argv, environ);
+  int error = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error)
-    return hone_fail(status, HONE_IO, "cannot run %s: %s", command->argv[0], strerror(error));
+  if (error) return hone_fail(status, HONE_IO, "cannot run %s: %s", argv[0], strerror(error));
   while (waitpid(pid, &result, 0) < 0)
     if (errno != EINTR) return hone_fail(status, HONE_IO, "lost the linker: %s", strerror(errno));
   if (WIFEXITED(result) && WEXITSTATUS(result) == 0) return true;
@@ -141,7 +141,7 @@ static bool run(command_t *command, const char *messages, hone_arena_t *arena,
 
 bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena, const char **out_path,
                    hone_status_t *status) {
-  command_t command = {0};
+  command_t command = {.arena = arena};
   *out_path = hone_path_join(arena, job->scratch, "linked");
   return compose(job, arena, *out_path, &command, status) &&
          run(&command, hone_path_join(arena, job->scratch, "messages"), arena, status);

@@ -29,10 +29,10 @@ HONE_MUST_CHECK bool hone_image_build(const hone_image_spec_t *spec, hone_buffer
 
 // ---- elf_link.c: ld.lld
 typedef struct hone_link_job {
-  const char *runtime_folder;  // holds libhone_rt.a and libhone_program.a
-  const char *scratch;         // folder for temporary files
-  const char *name;            // soname of a library
-  const hone_buffer_t *objects;
+  const char *runtime_folder;   // holds libhone_rt.a and libhone_program.a
+  const char *scratch;          // folder for temporary files
+  const char *name;             // soname of a library
+  const hone_slice_t *objects;  // (object_count) relocatable ELF files
   size_t object_count;
   bool is_library;
 } hone_link_job_t;

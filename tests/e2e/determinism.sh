@@ -1,5 +1,6 @@
 # Same input, same bytes: on repeat, from another folder, for any number of packing threads, through a link.
 . "$(dirname "$0")/common.sh"
+unset XDG_CACHE_HOME HOME  # every compile builds its own kernels
 for format in f32 bf16 nf4; do
   expect_exit 0 "$hone" compile "$story_model" -o a-$format --weights $format
   mkdir -p "other place/deep"

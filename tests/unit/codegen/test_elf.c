@@ -44,7 +44,7 @@ static const char *link_image(fixture_t *f, bool is_library) {
   const hone_link_job_t job = {.runtime_folder = getenv("HONE_RUNTIME_FOLDER"),
                                .scratch = f->folder,
                                .name = "libx.so",
-                               .objects = &object,
+                               .objects = &(hone_slice_t){object.data, object.bytes},
                                .object_count = 1,
                                .is_library = is_library};
   assert_ok(&f->status, hone_link_run(&job, f->arena, &linked, &f->status));
