@@ -11,9 +11,14 @@
 // Activation rows: f32 has Kp floats. q8 has Kp int8 codes, then G f32 scales, then minus the sums
 // of the codes as i32: of every group, then of every 16 columns; x = code * scale. b1 has Kp bits
 // (little-endian in each byte; 1 for plus, 0 for minus) and the row's f32 scale; K is a multiple
-// of 64. hone_row_bytes gives the stride. Vectors (norm gains, biases): f32, padded. KV cache, per
-// layer: K then V, each (kv_heads, capacity, head_dim_padded) in f32 or f16, head_dim_padded =
-// head_dim rounded up to 16, pads zero.
+// of 64. hone_row_bytes gives the stride. Vectors (norm gains, biases): f32, padded.
+//
+// KV cache, per layer: K then V, each (kv_heads, capacity / 16) blocks of 16 positions, in the
+// order in which attention reads them: K (head_dim, 16 positions); V (head_dim_padded / 16, 16
+// positions, 16 columns), head_dim_padded = head_dim rounded up to 16. Elements are f32, f16, or
+// q8: int8 codes with one f32 scale per position, 16 of them at the block's end; x = code * scale.
+// What no position has been written to may hold anything. The capacity is a multiple of
+// HONE_CACHE_STEP.
 //
 // Thread rule: types and pure functions only.
 #ifndef HONE_BASE_ARTEFACT_H
@@ -31,6 +36,8 @@ enum {
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 8,
   HONE_FLOW_LIMIT = 4,
+  HONE_CACHE_BLOCK = 16,  // positions of a block of the KV cache
+  HONE_CACHE_STEP = 32,   // the KV cache's capacity is a multiple
   HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for
 };
 // The sizes that a Hadamard block can have.
@@ -65,6 +72,18 @@ static inline uint64_t hone_row_bytes(hone_storage_t storage, uint64_t K) {
 
 static inline uint32_t hone_head_padded(uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
+// Formats that the KV cache can have, and their bytes per element; 0: none.
+static inline uint32_t hone_cache_item_bytes(hone_storage_t storage) {
+  return storage == HONE_F32 ? 4 : storage == HONE_F16 ? 2 : storage == HONE_Q8 ? 1 : 0;
+}
+
+// Bytes of one block of K or of V of one head; a multiple of 64.
+static inline uint64_t hone_cache_block_bytes(hone_storage_t storage, uint32_t head_dim) {
+  uint64_t elements = (uint64_t)hone_head_padded(head_dim) * HONE_CACHE_BLOCK;
+  return elements * hone_cache_item_bytes(storage) +
+         (storage == HONE_Q8 ? HONE_CACHE_BLOCK * 4 : 0);
+}
+
 // ---- kernels
 
 // One call does units [begin, end) of a launch; any split of the units among threads gives the same
@@ -74,7 +93,7 @@ typedef struct hone_kernel_args {
   void *ptr[HONE_KERNEL_POINTERS];
   int64_t M;         // rows (tokens) in this step
   int64_t position;  // tokens already in the KV cache before this step
-  int64_t capacity;  // rows the KV cache was allocated for
+  int64_t capacity;  // positions the KV cache was allocated for
   double scalar;     // family-specific (softmax: 1 / temperature)
 } hone_kernel_args_t;
 
@@ -143,7 +162,7 @@ typedef struct hone_plan {
       window;      // sliding attention window in tokens, 0 = none (information; baked into kernels)
   uint32_t batch;  // largest M of a body step
   uint32_t head_batch;     // largest M of a head step
-  uint32_t cache_storage;  // hone_storage_t of the KV cache: HONE_F32 or HONE_F16
+  uint32_t cache_storage;  // hone_storage_t of the KV cache: HONE_F32, HONE_F16 or HONE_Q8
   int32_t bos;             // -1: none
   uint32_t add_bos;        // prompts start with BOS
   uint32_t eos_count;

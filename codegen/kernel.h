@@ -44,7 +44,7 @@ typedef struct hone_kernel_spec {
   // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
   // at the end only
   uint32_t heads, kv_heads, head_dim, window;
-  hone_storage_t cache;  // HONE_F32 or HONE_F16
+  hone_storage_t cache;  // HONE_F32, HONE_F16 or HONE_Q8
   float scale;           // attention: 1 / sqrt(head_dim) usually
   hone_schedule_t schedule;
 } hone_kernel_spec_t;

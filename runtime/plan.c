@@ -82,7 +82,7 @@ static bool check_model(const hone_plan_t *plan, hone_status_t *status) {
       return fail_field(status, fields[i].name, fields[i].value);
     }
   }
-  if (plan->cache_storage != HONE_F32 && plan->cache_storage != HONE_F16) {
+  if (hone_cache_item_bytes((hone_storage_t)plan->cache_storage) == 0) {
     return fail_field(status, "cache_storage", plan->cache_storage);
   }
   if (plan->rope_count != 0 && plan->rope_count != plan->head_dim / 2) {

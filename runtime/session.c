@@ -13,19 +13,18 @@
 
 enum {
   ALIGNMENT = 64,
-  CACHE_ROW_STEP = 16,  // capacity is a multiple, so every head's cache starts on a cache line
   GRAIN_BYTES =
       16 * 1024,  // a thread is worth waking for this much memory traffic, about 2 microseconds
 };
 
-static uint64_t cache_row_bytes(const hone_plan_t *plan) {
-  return hone_head_padded(plan->head_dim) * (plan->cache_storage == HONE_F16 ? 2u : 4u);
+static uint64_t cache_block_bytes(const hone_plan_t *plan) {
+  return hone_cache_block_bytes((hone_storage_t)plan->cache_storage, plan->head_dim);
 }
 
 // Bytes of K (or V) of one layer.
 static bool get_cache_side(const hone_plan_t *plan, uint32_t capacity, uint64_t *out_bytes) {
-  uint64_t bytes = cache_row_bytes(plan);
-  return hone_checked_mul(bytes, capacity, &bytes) &&
+  uint64_t bytes = cache_block_bytes(plan);
+  return hone_checked_mul(bytes, capacity / HONE_CACHE_BLOCK, &bytes) &&
          hone_checked_mul(bytes, plan->kv_heads, out_bytes);
 }
 
@@ -120,7 +119,9 @@ static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch,
     switch ((hone_space_t)operand->space) {
       case HONE_SPACE_WEIGHTS: out->bytes_per_row += tensor_bytes_at(plan, operand->offset); break;
       case HONE_SPACE_KEYS:
-      case HONE_SPACE_VALUES: key_bytes += cache_row_bytes(plan) * plan->kv_heads; break;
+      case HONE_SPACE_VALUES:
+        key_bytes += cache_block_bytes(plan) * plan->kv_heads / HONE_CACHE_BLOCK;
+        break;
       case HONE_SPACE_ROPE: has_rope = true; break;
       default: out->bytes_per_row += operand->row_bytes; break;
     }
@@ -168,7 +169,7 @@ bool hone_session_create(hone_model_t *model, const hone_session_options_t *opti
   if (session == NULL) return hone_fail(status, HONE_EXHAUSTED, "no memory for a session");
   session->model = model;
   session->context = context;
-  session->capacity = (uint32_t)hone_round_up(context, CACHE_ROW_STEP);
+  session->capacity = (uint32_t)hone_round_up(context, HONE_CACHE_STEP);
   session->threads = options->threads != 0 ? options->threads : hone_cpu_count();
   if (options->threads == 0 && session->threads > HONE_THREAD_LIMIT)
     session->threads = HONE_THREAD_LIMIT;

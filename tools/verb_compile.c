@@ -46,8 +46,9 @@ static const hone_option_t options[] = {
              "outliers, so less error at low bits"},
     {HONE_OPTION_CHOICE, "--rotate-block", NULL, "N", FIELD(compile.rotate_block), "32|64|128",
      .help = "inputs that one block of --rotate turns together; default: 64"},
-    {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
-     .help = "KV cache; default: f32 for f32 weights, else f16"},
+    {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16|q8",
+     .help =
+         "KV cache; q8 has a scale per position and head; default: f32 for f32 weights, else f16"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
      .help =
          "choose a format for every tensor so that the whole model has X bits per weight; needs "

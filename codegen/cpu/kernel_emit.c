@@ -87,8 +87,8 @@ static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (((uint64_t)spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim > DIMENSION_LIMIT) {
     return refuse(spec, "a qkv row that wide", status);
   }
-  if (spec->cache != HONE_F32 && spec->cache != HONE_F16)
-    return refuse(spec, "a cache that is not f32 or f16", status);
+  if (!hone_cache_item_bytes(spec->cache))
+    return refuse(spec, "a cache that is not f32, f16 or q8", status);
   return true;
 }
 

@@ -205,9 +205,9 @@ static bool choose_cache(hone_lower_t *lower, const char *cache) {
   lower->cache = default_cache(lower->model);
   if (cache) {
     if (!hone_format_parse(cache, &format, lower->status)) return false;
-    if (format.storage != HONE_F32 && format.storage != HONE_F16)
+    if (!hone_cache_item_bytes(format.storage))
       return hone_fail(lower->status, HONE_UNSUPPORTED,
-                       "the KV cache can be f32 or f16, not %s (--kv)", cache);
+                       "the KV cache can be f32, f16 or q8, not %s (--kv)", cache);
     lower->cache = format.storage;
   }
   lower->draft->header.cache_storage = (uint32_t)lower->cache;

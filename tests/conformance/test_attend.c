@@ -1,5 +1,5 @@
 // rope_kv and both forms of attention against softmax in double: head sizes, grouped queries,
-// windows, f32 and f16 caches, steps of several tokens at several positions. Cache rows that no
+// windows, f32, f16 and q8 caches, steps of several tokens at several positions. Cache rows that no
 // token has written hold NaN, so reading one is seen; decode and prefill must agree bit for bit.
 #include <math.h>
 #include <setjmp.h>
@@ -17,11 +17,12 @@
 static const struct {
   uint32_t heads, kv_heads, head_dim, window;
 } layers[] = {{4, 2, 8, 0},  {6, 2, 24, 0}, {8, 2, 64, 0},   {4, 1, 128, 0}, {3, 3, 12, 0},
-              {4, 2, 64, 7}, {2, 1, 24, 1}, {2, 2, 128, 40}, {2, 1, 256, 0}, {5, 5, 6, 16}};
+              {4, 2, 64, 7}, {2, 1, 24, 1}, {2, 2, 128, 40}, {2, 1, 256, 0}, {5, 5, 6, 16},
+              {6, 2, 96, 0}, {7, 1, 80, 0}, {9, 1, 16, 0}};
 static const struct {
   uint32_t M, position, spare;  // spare: capacity past the last token
-} steps[] = {{1, 0, 0}, {1, 37, 3}, {2, 14, 0},  {3, 31, 40},
-             {5, 0, 0}, {17, 0, 1}, {17, 45, 0}, {1, 15, 0}};
+} steps[] = {{1, 0, 0},  {1, 37, 3},  {2, 14, 0}, {3, 31, 40}, {5, 0, 0},
+             {17, 0, 1}, {17, 45, 0}, {1, 15, 0}, {3, 190, 0}};
 static const uint32_t tiles[] = {4, 16};
 
 enum {
@@ -37,42 +38,77 @@ typedef struct attend_case {
 } attend_case_t;
 
 typedef struct problem {
-  uint32_t M, position, capacity, D, Dp, width;  // width: of a qkv row
-  bool half;
-  region_t qkv, rope, keys, values;  // qkv before rope
+  uint32_t M, position, capacity, D, width;  // width: of a qkv row
+  hone_storage_t storage;                    // of the cache
+  region_t qkv, rope, keys, values;          // qkv before rope
   double *q, *k, *v;  // after rope, unpadded: (M, heads, D), (kv_heads, position + M, D)
 } problem_t;
 
-static void put_cache(region_t *cache, bool half, size_t element, float value) {
+// An element of the cache: base/artefact.h says where it lies.
+typedef struct element {
+  bool is_key;
+  uint32_t head, position, d;
+} element_t;
+
+static size_t block_of(const problem_t *p, const element_t *e) {
+  size_t blocks = (size_t)e->head * (p->capacity / 16) + e->position / 16;
+  return blocks * hone_cache_block_bytes(p->storage, p->D);
+}
+
+static uint8_t *find_element(const problem_t *p, const region_t *cache, const element_t *e) {
+  size_t slot = e->position % 16;
+  size_t at = e->is_key ? e->d * 16 + slot : e->d / 16 * 256 + slot * 16 + e->d % 16;
+  return cache->data + block_of(p, e) + at * hone_cache_item_bytes(p->storage);
+}
+
+static uint8_t *find_scale(const problem_t *p, const region_t *cache, const element_t *e) {
+  size_t codes = (size_t)(p->D + 15) / 16 * 256;
+  return cache->data + block_of(p, e) + codes + e->position % 16 * 4;
+}
+
+// `value` in (-1, 1) stands for the 127 codes above and below 0.
+static void put_cache(const problem_t *p, region_t *cache, const element_t *e, float value) {
+  uint8_t *at = find_element(p, cache, e);
   uint16_t bits = float_to_half(value);
-  if (half)
-    memcpy(cache->data + element * 2, &bits, 2);
+  int8_t code = (int8_t)(value * 127);
+  if (p->storage == HONE_F32)
+    memcpy(at, &value, 4);
+  else if (p->storage == HONE_F16)
+    memcpy(at, &bits, 2);
   else
-    memcpy(cache->data + element * 4, &value, 4);
+    memcpy(at, &code, 1);
 }
 
-static double get_cache(const region_t *cache, bool half, size_t element) {
+static double get_cache(const problem_t *p, const region_t *cache, const element_t *e) {
+  const uint8_t *at = find_element(p, cache, e);
   uint16_t bits;
-  float value;
-  memcpy(&bits, cache->data + element * (half ? 2 : 4), 2);
-  if (half) return (double)half_to_float(bits);
-  memcpy(&value, cache->data + element * 4, 4);
-  return (double)value;
+  float value, scale;
+  int8_t code;
+  memcpy(&code, at, 1);
+  memcpy(&bits, at, p->storage == HONE_Q8 ? 1 : 2);
+  if (p->storage == HONE_F16) return (double)half_to_float(bits);
+  if (p->storage == HONE_F32) {
+    memcpy(&value, at, 4);
+    return (double)value;
+  }
+  memcpy(&scale, find_scale(p, cache, e), 4);
+  return code * (double)scale;
 }
 
-// Rows of earlier steps hold values, all others NaN (in every bit).
-static region_t make_cache(const attend_case_t *c, problem_t *p, double *values, uint64_t *random) {
-  size_t rows = (size_t)c->spec.kv_heads * p->capacity;
-  region_t cache = region_create(rows * p->Dp * (p->half ? 2 : 4));
+// Positions of earlier steps hold values, all others NaN (in every bit).
+static region_t make_cache(const attend_case_t *c, const problem_t *p, bool is_key, double *values,
+                           uint64_t *random) {
+  size_t blocks = (size_t)c->spec.kv_heads * (p->capacity / 16);
+  region_t cache = region_create(blocks * hone_cache_block_bytes(p->storage, p->D));
   memset(cache.data, 0xff, cache.bytes);
   for (uint32_t h = 0; h < c->spec.kv_heads; h++) {
     for (uint32_t row = 0; row < p->position; row++) {
-      size_t base = ((size_t)h * p->capacity + row) * p->Dp;
-      for (uint32_t d = 0; d < p->Dp; d++) {
-        put_cache(&cache, p->half, base + d, d < p->D ? random_real(random) : 0);
-        if (d >= p->D) continue;
-        values[((size_t)h * (p->position + p->M) + row) * p->D + d] =
-            get_cache(&cache, p->half, base + d);
+      element_t e = {.is_key = is_key, .head = h, .position = row};
+      float scale = (random_real(random) + 2) / 381;
+      if (p->storage == HONE_Q8) memcpy(find_scale(p, &cache, &e), &scale, 4);
+      for (; e.d < p->D; e.d++) {
+        put_cache(p, &cache, &e, random_real(random));
+        values[((size_t)h * (p->position + p->M) + row) * p->D + e.d] = get_cache(p, &cache, &e);
       }
     }
   }
@@ -104,9 +140,9 @@ static double *allocate(size_t count) {
 static problem_t make_problem(const attend_case_t *c, size_t step, uint64_t *random) {
   problem_t p = {.M = steps[step].M, .position = steps[step].position, .D = c->spec.head_dim};
   uint32_t total = p.position + p.M, kv = c->spec.kv_heads;
-  p.capacity = total + steps[step].spare;
-  p.Dp = (p.D + 15) / 16 * 16;
-  p.half = c->spec.cache == HONE_F16;
+  p.capacity =
+      (total + steps[step].spare + HONE_CACHE_STEP - 1) / HONE_CACHE_STEP * HONE_CACHE_STEP;
+  p.storage = c->spec.cache;
   p.width = (c->spec.heads + 2 * kv) * p.D;
   p.q = allocate((size_t)p.M * c->spec.heads * p.D);
   p.k = allocate((size_t)kv * total * p.D);
@@ -119,8 +155,8 @@ static problem_t make_problem(const attend_case_t *c, size_t step, uint64_t *ran
     float value = random_real(random);
     memcpy(p.rope.data + (size_t)i * 4, &value, 4);
   }
-  p.keys = make_cache(c, &p, p.k, random);
-  p.values = make_cache(c, &p, p.v, random);
+  p.keys = make_cache(c, &p, true, p.k, random);
+  p.values = make_cache(c, &p, false, p.v, random);
   for (uint32_t m = 0; m < p.M; m++) {
     for (uint32_t i = 0; i < c->spec.heads * p.D; i++) {
       p.q[(size_t)m * c->spec.heads * p.D + i] = rotated(&p, m, i / p.D * p.D, i % p.D);
@@ -139,24 +175,39 @@ static void destroy_problem(problem_t *p) {
   free(p->v);
 }
 
+// One new position of one head in a cache, against what it should hold, which it then takes over.
+static void check_head(const problem_t *p, const region_t *cache, element_t e, double *want,
+                       const char *name) {
+  double tolerance = p->storage == HONE_F16 ? 1e-3 : 1e-6;
+  if (p->storage == HONE_Q8) {
+    float scale;
+    double largest = 0;
+    for (uint32_t d = 0; d < p->D; d++) largest = fmax(largest, fabs(want[d]));
+    memcpy(&scale, find_scale(p, cache, &e), 4);
+    check_close((double)scale, largest / 127, 1e-7, name, e.position, e.head);
+    tolerance = largest / 254 + 1e-6;
+  }
+  for (; e.d < p->D; e.d++) {
+    double got = get_cache(p, cache, &e);
+    check_close(got, want[e.d], tolerance, name, e.position, e.d);
+    want[e.d] = got;
+  }
+}
+
 // Checks what rope_kv wrote and takes the caches' new rows as the keys and values attention sees.
 static void check_rope(const attend_case_t *c, problem_t *p, const char *name) {
   uint32_t heads = c->spec.heads, kv = c->spec.kv_heads, total = p->position + p->M;
-  double tolerance = p->half ? 1e-3 : 1e-6;
   for (uint32_t m = 0; m < p->M; m++) {
     for (uint32_t h = 0; h < kv; h++) {
-      size_t slot = (size_t)h * p->capacity + p->position + m,
-             row = (size_t)h * total + p->position + m;
-      for (uint32_t d = 0; d < p->Dp; d++) {
-        double key = get_cache(&p->keys, p->half, slot * p->Dp + d);
-        double value = get_cache(&p->values, p->half, slot * p->Dp + d);
-        bool pad = d >= p->D;
-        double want_key = pad ? 0 : rotated(p, m, (heads + h) * p->D, d);
-        double want_value = pad ? 0 : (double)qkv_at(p, m, (heads + kv + h) * p->D + d);
-        check_close(key, want_key, pad ? 0 : tolerance, name, slot, d);
-        check_close(value, want_value, pad ? 0 : tolerance, name, slot, d);
-        if (!pad) p->k[row * p->D + d] = key, p->v[row * p->D + d] = value;
+      size_t row = ((size_t)h * total + p->position + m) * p->D;
+      for (uint32_t d = 0; d < p->D; d++) {
+        p->k[row + d] = rotated(p, m, (heads + h) * p->D, d);
+        p->v[row + d] = (double)qkv_at(p, m, (heads + kv + h) * p->D + d);
       }
+      element_t key = {.is_key = true, .head = h, .position = p->position + m}, value = key;
+      value.is_key = false;
+      check_head(p, &p->keys, key, p->k + row, name);
+      check_head(p, &p->values, value, p->v + row, name);
     }
   }
 }
@@ -268,14 +319,11 @@ static attend_case_t make_case(bench_t *bench, size_t layer, hone_storage_t cach
 
 static void test_attend(void **state) {
   (void)state;
+  static const hone_storage_t caches[] = {HONE_F32, HONE_F16, HONE_Q8};
   bench_t *bench = bench_create();
-  attend_case_t cases[2 * LAYERS];
+  attend_case_t cases[3 * LAYERS];
   size_t count = 0;
-  for (size_t i = 0; i < 2 * LAYERS; i++) {
-    bool large = layers[i / 2].head_dim > 64;  // one cache each: large heads compile slowly
-    if (large && i / 2 % 2 != i % 2) continue;
-    cases[count++] = make_case(bench, i / 2, i % 2 ? HONE_F16 : HONE_F32);
-  }
+  for (size_t i = 0; i < 3 * LAYERS; i++) cases[count++] = make_case(bench, i / 3, caches[i % 3]);
   bench_build(bench);
   for (size_t isa = 0; isa < bench->isa_count; isa++) {
     if (!bench->isa[isa].present) continue;

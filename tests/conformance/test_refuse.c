@@ -57,7 +57,7 @@ static void test_refusals(void **state) {
   refuses(session, &spec, "kv_heads does not divide");
   spec.heads = 4, spec.head_dim = 512;
   refuses(session, &spec, "head_dim = 512");
-  spec.head_dim = 64, spec.cache = HONE_Q8;
+  spec.head_dim = 64, spec.cache = HONE_NF4;
   refuses(session, &spec, "cache");
   spec.cache = HONE_F16, spec.family = HONE_FAMILY_ATTEND_PREFILL;
   refuses(session, &spec, "tokens = 0");

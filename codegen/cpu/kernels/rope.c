@@ -1,26 +1,29 @@
 // rope_kv: rotary position embedding (Su et al., RoFormer, 2021; rotate-half form) of q in place
 // and of k into the key cache, and v into the value cache. A row of `rope` is cos of the head_dim /
-// 2 pairs, then their sin; rows are head_dim floats apart.
-#include "codegen/cpu/kernels/kernels.h"
+// 2 pairs, then their sin; rows are head_dim floats apart. What goes into a cache passes through a
+// padded head on the stack.
+#include "codegen/cpu/kernels/cache.h"
 
-typedef struct heads {
-  ir_value_t from;  // f32 head in the qkv row
-  ir_value_t to;    // where it goes
-  hone_storage_t storage;
-} heads_t;
+typedef struct rope {
+  kernel_t *k;
+  cache_t cache;
+  int D, vectors;     // head_dim; vectors of a padded head
+  ir_value_t head;    // f32 (padded head_dim) on the stack, pads zero
+  ir_value_t narrow;  // the same as elements of the cache
+} rope_t;
 
 // (a, c) -> (a cos - c sin, c cos + a sin) for pairs (i, i + head_dim / 2).
-static void rotate(kernel_t *k, const heads_t *head, ir_value_t rope) {
+static void rotate(rope_t *r, ir_value_t from, ir_value_t to, ir_value_t angles) {
+  kernel_t *k = r->k;
   ir_builder_t *b = k->b;
-  int half = (int)k->spec->head_dim / 2;
-  int item = head->storage == HONE_F16 ? 2 : 4;
+  int half = r->D / 2;
   for (int i = 0; i < half;) {
     int width = piece_width(k, half - i);
     ir_type_t type = piece_type(k, width);
-    ir_value_t a_at = ir_advance(b, head->from, i * 4);
-    ir_value_t c_at = ir_advance(b, head->from, (i + half) * 4);
-    ir_value_t cos_at = ir_advance(b, rope, i * 4);
-    ir_value_t sin_at = ir_advance(b, rope, (i + half) * 4);
+    ir_value_t a_at = ir_advance(b, from, i * 4);
+    ir_value_t c_at = ir_advance(b, from, (i + half) * 4);
+    ir_value_t cos_at = ir_advance(b, angles, i * 4);
+    ir_value_t sin_at = ir_advance(b, angles, (i + half) * 4);
     ir_value_t a = ir_load(b, type, a_at, 0);
     ir_value_t c = ir_load(b, type, c_at, 0);
     ir_value_t cosine = ir_load(b, type, cos_at, 0);
@@ -31,60 +34,137 @@ static void rotate(kernel_t *k, const heads_t *head, ir_value_t rope) {
     ir_value_t c_cosine = ir_op(b, mulf, c, cosine);
     ir_value_t first = ir_op(b, subf, a_cosine, c_sine);
     ir_value_t second = ir_op(b, addf, c_cosine, a_sine);
-    ir_value_t first_at = ir_advance(b, head->to, i * item);
-    ir_value_t second_at = ir_advance(b, head->to, (i + half) * item);
-    piece_store(k, first, first_at, head->storage);
-    piece_store(k, second, second_at, head->storage);
+    ir_value_t first_at = ir_advance(b, to, i * 4);
+    ir_value_t second_at = ir_advance(b, to, (i + half) * 4);
+    ir_store(b, first, first_at, 0);
+    ir_store(b, second, second_at, 0);
     i += width;
   }
 }
 
-static void copy(kernel_t *k, const heads_t *head) {
-  int count = (int)k->spec->head_dim, item = head->storage == HONE_F16 ? 2 : 4;
-  for (int i = 0; i < count;) {
-    int width = piece_width(k, count - i);
-    ir_value_t from = ir_advance(k->b, head->from, i * 4);
-    ir_value_t value = ir_load(k->b, piece_type(k, width), from, 0);
-    ir_value_t to = ir_advance(k->b, head->to, i * item);
-    piece_store(k, value, to, head->storage);
+static void copy(rope_t *r, ir_value_t from, ir_value_t to) {
+  kernel_t *k = r->k;
+  for (int i = 0; i < r->D;) {
+    int width = piece_width(k, r->D - i);
+    ir_value_t at = ir_advance(k->b, from, i * 4);
+    ir_value_t value = ir_load(k->b, piece_type(k, width), at, 0);
+    ir_value_t into = ir_advance(k->b, to, i * 4);
+    ir_store(k->b, value, into, 0);
     i += width;
   }
+}
+
+// The head on the stack as vectors of the cache's elements; of q8, the position's scale is stored.
+static void narrow_head(rope_t *r, ir_value_t block, ir_value_t slot, ir_value_t *out) {
+  kernel_t *k = r->k;
+  ir_builder_t *b = k->b;
+  ir_value_t widest = ir_real(b, k->reals, 0.0), factors = {0};
+  for (int v = 0; v < r->vectors; v++) {
+    ir_value_t at = ir_advance(b, r->head, (int64_t)v * k->lanes * 4);
+    out[v] = ir_load(b, k->reals, at, 0);
+    if (!r->cache.has_scales) continue;
+    ir_value_t size = ir_op(b, fabs, out[v]);
+    widest = math_max(k, size, widest);
+  }
+  if (r->cache.has_scales) {
+    ir_value_t largest = math_maximum(k, widest);
+    ir_value_t limit = ir_real(b, k->real, 127.0);
+    ir_value_t scale = ir_op(b, divf, largest, limit);
+    ir_value_t scales = ir_advance(b, block, r->cache.scales);
+    ir_value_t at = kernel_at(k, scales, slot, 4);
+    ir_store(b, scale, at, 0);
+    ir_value_t factor = cache_factor(k, largest);
+    factors = math_splat(k, factor);
+  }
+  for (int v = 0; v < r->vectors; v++) {
+    if (r->cache.has_scales) out[v] = ir_op(b, mulf, out[v], factors);
+    out[v] = cache_narrow(k, out[v]);
+  }
+}
+
+// Element d of position `slot` lies at (d, slot).
+static void store_key(rope_t *r, ir_value_t block, ir_value_t slot) {
+  kernel_t *k = r->k;
+  ir_builder_t *b = k->b;
+  ir_value_t narrow[HEAD_LIMIT / 8];
+  int item = r->cache.item;
+  ir_type_t type = item == 1 ? k->i8 : item == 2 ? ir_type(b, IR_I16) : k->i32;
+  narrow_head(r, block, slot, narrow);
+  for (int v = 0; v < r->vectors; v++) {
+    ir_value_t at = ir_advance(b, r->narrow, (int64_t)v * k->lanes * item);
+    ir_store(b, narrow[v], at, 0);
+  }
+  ir_value_t column = kernel_at(k, block, slot, item), D = ir_i64(b, r->D);
+  IR_FOR (b, d, k->zero, D, k->one) {
+    ir_value_t from = kernel_at(k, r->narrow, d, item);
+    ir_value_t element = ir_load(b, type, from, 0);
+    ir_value_t to = kernel_at(k, column, d, (int64_t)HONE_CACHE_BLOCK * item);
+    ir_store(b, element, to, 0);
+  }
+}
+
+// Column d of position `slot` lies at (d / 16, slot, d % 16).
+static void store_value(rope_t *r, ir_value_t block, ir_value_t slot) {
+  kernel_t *k = r->k;
+  ir_value_t narrow[HEAD_LIMIT / 8];
+  int item = r->cache.item;
+  narrow_head(r, block, slot, narrow);
+  ir_value_t row = kernel_at(k, block, slot, (int64_t)HONE_CACHE_BLOCK * item);
+  for (int v = 0; v < r->vectors; v++) {
+    int d = v * k->lanes, group = d / HONE_CACHE_BLOCK, column = d % HONE_CACHE_BLOCK;
+    int64_t elements = (int64_t)group * HONE_CACHE_BLOCK * HONE_CACHE_BLOCK + column;
+    ir_value_t to = ir_advance(k->b, row, elements * item);
+    ir_store(k->b, narrow[v], to, 0);
+  }
+}
+
+static rope_t rope_open(kernel_t *k) {
+  int64_t padded = hone_head_padded(k->spec->head_dim);
+  rope_t r = {.k = k, .cache = cache_open(k), .D = (int)k->spec->head_dim};
+  r.vectors = (int)padded / k->lanes;
+  r.head = ir_stack(k->b, padded * 4, 64);
+  r.narrow = ir_stack(k->b, padded * r.cache.item, 64);
+  ir_value_t pad = ir_advance(k->b, r.head, r.D * 4);
+  zero_bytes(k, pad, (padded - r.D) * 4);
+  return r;
 }
 
 void emit_rope(kernel_t *k) {
   ir_builder_t *b = k->b;
   const hone_kernel_spec_t *spec = k->spec;
-  int64_t D = spec->head_dim, item = spec->cache == HONE_F16 ? 2 : 4;
-  int64_t cache_bytes = hone_head_padded(spec->head_dim) * item;
+  int64_t D = spec->head_dim;
   int64_t row_bytes = (int64_t)hone_row_bytes(
       HONE_F32, (spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim);
+  rope_t r = rope_open(k);
   ir_value_t qkv = kernel_pointer(k, 0), rope = kernel_pointer(k, 1);
   ir_value_t keys = kernel_pointer(k, 2), values = kernel_pointer(k, 3);
   ir_value_t position = kernel_position(k), capacity = kernel_capacity(k);
   ir_value_t heads = ir_i64(b, spec->heads), kv_heads = ir_i64(b, spec->kv_heads);
+  ir_value_t in_block = ir_i64(b, HONE_CACHE_BLOCK);
+  ir_value_t blocks = ir_op(b, divui, capacity, in_block);
   IR_FOR (b, m, k->begin, k->end, k->one) {
     ir_value_t row = kernel_at(k, qkv, m, row_bytes);
     ir_value_t angles = kernel_at(k, rope, m, D * 4);
     ir_value_t k_row = ir_advance(b, row, spec->heads * D * 4);
     ir_value_t v_row = ir_advance(b, row, (spec->heads + spec->kv_heads) * D * 4);
-    ir_value_t slot = ir_op(b, addi, position, m);
+    ir_value_t at = ir_op(b, addi, position, m);
+    ir_value_t block = ir_op(b, divui, at, in_block);
+    ir_value_t slot = ir_op(b, remui, at, in_block);
     IR_FOR (b, h, k->zero, heads, k->one) {
       ir_value_t head = kernel_at(k, row, h, D * 4);
-      rotate(k, &(heads_t){head, head, HONE_F32}, angles);
+      rotate(&r, head, head, angles);
     }
     IR_FOR (b, h, k->zero, kv_heads, k->one) {
-      ir_value_t base = ir_op(b, muli, h, capacity);
-      ir_value_t index = ir_op(b, addi, base, slot);
+      ir_value_t base = ir_op(b, muli, h, blocks);
+      ir_value_t index = ir_op(b, addi, base, block);
       ir_value_t key = kernel_at(k, k_row, h, D * 4);
       ir_value_t value = kernel_at(k, v_row, h, D * 4);
-      ir_value_t key_slot = kernel_at(k, keys, index, cache_bytes);
-      ir_value_t value_slot = kernel_at(k, values, index, cache_bytes);
-      rotate(k, &(heads_t){key, key_slot, spec->cache}, angles);
-      copy(k, &(heads_t){value, value_slot, spec->cache});
-      ir_value_t key_pad = ir_advance(b, key_slot, D * item);
-      ir_value_t value_pad = ir_advance(b, value_slot, D * item);
-      zero_bytes(k, key_pad, cache_bytes - D * item);
-      zero_bytes(k, value_pad, cache_bytes - D * item);
+      ir_value_t key_block = kernel_at(k, keys, index, r.cache.block_bytes);
+      ir_value_t value_block = kernel_at(k, values, index, r.cache.block_bytes);
+      rotate(&r, key, r.head, angles);
+      store_key(&r, key_block, slot);
+      copy(&r, value, r.head);
+      store_value(&r, value_block, slot);
     }
   }
 }
