@@ -149,24 +149,32 @@ static float hard_at(uint32_t m, uint32_t k) {
   }
 }
 
+// Minus the sums of `size` codes each.
+static void put_sums(uint8_t *row, const int8_t *codes, uint32_t Kp, uint32_t size) {
+  for (uint32_t first = 0; first < Kp; first += size, row += sizeof(int32_t)) {
+    int32_t sum = 0;
+    for (uint32_t k = first; k < first + size; k++) sum -= codes[k];
+    memcpy(row, &sum, sizeof sum);
+  }
+}
+
 // Codes, scales and sums of one row (base/artefact.h); `values` becomes what they mean.
 static void put_q8(uint8_t *row, float *values, uint32_t K) {
   uint32_t Kp = (uint32_t)hone_padded(K), groups = Kp / HONE_GROUP;
+  int8_t *codes = (int8_t *)row;
   for (uint32_t g = 0; g < groups; g++) {
     uint32_t end = (g + 1) * HONE_GROUP < K ? (g + 1) * HONE_GROUP : K;
     float largest = 0;
-    int32_t sum = 0;
     for (uint32_t k = g * HONE_GROUP; k < end; k++) largest = fmaxf(largest, fabsf(values[k]));
     float scale = largest / 127;
     for (uint32_t k = g * HONE_GROUP; k < end; k++) {
-      int8_t code = (int8_t)(scale > 0 ? lrintf(values[k] / scale) : 0);
-      row[k] = (uint8_t)code;
-      values[k] = (float)code * scale;
-      sum += code;
+      codes[k] = (int8_t)(scale > 0 ? lrintf(values[k] / scale) : 0);
+      values[k] = (float)codes[k] * scale;
     }
     memcpy(row + Kp + g * sizeof scale, &scale, sizeof scale);
-    memcpy(row + Kp + groups * sizeof scale + g * sizeof sum, &sum, sizeof sum);
   }
+  put_sums(row + Kp + groups * 4, codes, Kp, HONE_GROUP);
+  put_sums(row + Kp + groups * 8, codes, Kp, 16);
 }
 
 static void put_b1(uint8_t *row, float *values, uint32_t K) {

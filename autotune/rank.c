@@ -5,30 +5,26 @@
 #include <math.h>
 
 #include "base/packed.h"
+#include "codegen/cpu/linear_block.h"
 
 // Of one thread; only their proportions matter.
 static const double memory_rate = 12, cache_rate = 40;    // bytes per ns
 static const double decode_ns = 0.5, multiply_ns = 0.35;  // of one vector register
 
 static double linear_cost(const hone_problem_t *problem, const hone_candidate_t *candidate) {
-  const hone_kernel_spec_t *spec = &problem->spec;
+  const hone_kernel_spec_t spec = hone_candidate_spec(&problem->spec, candidate);
   const hone_schedule_t *s = &candidate->schedule;
-  bool is_gemv = candidate->family == HONE_FAMILY_GEMV,
-       is_gemm = candidate->family == HONE_FAMILY_GEMM;
-  double M = problem->M,
-         tokens = is_gemv     ? 1
-                  : s->tokens ? s->tokens
-                              : 4,
-         blocks = ceil(M / tokens);
-  double lanes = spec->input == HONE_F32 ? problem->isa->lanes : problem->isa->bytes;
-  double vectors = (double)spec->N * spec->K / lanes;
-  double bytes = (double)hone_packed_bytes(spec->weight, spec->N, spec->K);
+  bool is_gemm = candidate->family == HONE_FAMILY_GEMM;
+  double tokens = hone_cpu_linear_tokens(&spec, problem->isa), blocks = ceil(problem->M / tokens);
+  double lanes = spec.input == HONE_F32 ? problem->isa->lanes : problem->isa->bytes;
+  double vectors = (double)spec.N * spec.K / lanes;
+  double bytes = (double)hone_packed_bytes(spec.weight, spec.N, spec.K);
   double decodes = is_gemm ? 1 + 0.15 * blocks : blocks;  // a gemm keeps what it decoded in a cache
-  double compute = vectors * (decodes * decode_ns + blocks * tokens * multiply_ns);
+  // The last block is cut to what is left; more rows of weights load an activation for more.
+  double loads = 0.3 / hone_cpu_linear_vectors(&spec, problem->isa);
+  double compute = vectors * (decodes * decode_ns + problem->M * (1 + loads) * multiply_ns);
   double memory = bytes / memory_rate + (is_gemm ? 2 * vectors * lanes / cache_rate : 0);
-  uint32_t room = spec->input == HONE_F32 ? problem->isa->tokens_f32 : problem->isa->tokens_q8;
-  if (tokens > room) compute *= 1.25;  // accumulators that do not fit into registers
-  if (s->unroll == 1) compute *= 1.05;
+  if (s->unroll == 1) compute *= 1.02;
   if (!is_gemm && s->prefetch == 0) memory *= 1.15;
   if (!is_gemm && s->prefetch) memory *= 1 + 0.01 * fabs(log2((double)s->prefetch / 64));
   if (is_gemm && s->chunk) memory *= 1 + 0.01 * fabs(log2((double)s->chunk / 192));

@@ -140,17 +140,20 @@ static hone_index_list_t rank_first(hone_search_state_t *state, size_t length) {
   return list;
 }
 
-// Neighbours of the best one that are not tried yet, best ranked first.
+// Neighbours of the best one that are not tried yet, best ranked first; if all are, the next in
+// rank.
 static hone_index_list_t neighbours(hone_search_state_t *state, size_t length) {
   hone_index_list_t list = {0};
   size_t best = hone_search_best(state);
-  if (best == state->pool.count) return list;
-  for (size_t i = 0; i < state->pool.count && list.count < length; i++) {
+  for (size_t i = 0; i < state->pool.count && list.count < length && best < state->pool.count;
+       i++) {
     size_t index = state->ranked[i];
     if (!state->is_tried[index] &&
         hone_space_adjoins(&state->pool.items[best], &state->pool.items[index]))
       hone_list_push(state->arena, &list, index);
   }
+  for (size_t i = 0; i < state->pool.count && list.count == 0; i++)
+    if (!state->is_tried[state->ranked[i]]) hone_list_push(state->arena, &list, state->ranked[i]);
   return list;
 }
 

@@ -1,6 +1,7 @@
 // The space of a problem: every legal candidate of every family that can do it, as the product of
 // the rows of codegen/cpu/space.def. Spaces are hundreds of candidates, so they are listed, and
-// searches speak of candidates by their index. Deterministic: equal problems give equal lists,
+// searches speak of candidates by their index; of schedules that build the same kernel the first is
+// listed. Deterministic: equal problems give equal lists,
 // equal seeds equal draws. Thread rule: one arena, one thread; a listed space is const.
 #ifndef HONE_AUTOTUNE_SPACE_H
 #define HONE_AUTOTUNE_SPACE_H

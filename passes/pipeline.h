@@ -36,6 +36,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *work;  // folder that keeps finished calibrated tensors, or NULL; an option that can
                      // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
+  const void *measured;        // of the cpu target: a hone_measured_source_t (codegen/measured.h)
   int64_t threads;             // for packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
   bool progress;               // bars on stderr
