@@ -37,6 +37,7 @@ typedef struct hone_compile_options {  // strings are borrowed
                      // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   const char *kernel_cache;    // folder of kernels' objects (base/cache.h), or NULL
+  const void *measured;        // of the cpu target: a hone_measured_source_t (codegen/measured.h)
   int64_t threads;             // for kernels and packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
   bool progress;               // bars on stderr

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "tools/tuning.h"
 #include "tools/verb.h"
 #include "tools/version.h"
 
@@ -130,6 +131,8 @@ int main(int argc, char **argv) {
   } else if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
     print_usage(stdout);
     code = HONE_EXIT_OK;
+  } else if (!strcmp(argv[1], "--tune-worker")) {  // only hone tune starts it
+    code = hone_tool_worker();
   } else if (!strcmp(argv[1], "--version")) {
     printf("hone %s\n", HONE_VERSION);
     code = HONE_EXIT_OK;

@@ -13,12 +13,13 @@
 #include "nas/allocate.h"
 #include "passes/pipeline.h"
 #include "tools/import.h"
+#include "tools/tuning.h"
 #include "tools/verb.h"
 #include "tools/version.h"
 
 typedef struct fields {
   hone_compile_options_t compile;
-  const char *target, *repro, *cache;
+  const char *target, *repro, *cache, *tuned;
   bool json, quiet;
 } fields_t;
 
@@ -105,6 +106,9 @@ static const hone_option_t options[] = {
     {HONE_OPTION_STRING, "--cache", NULL, "DIR", FIELD(cache),
      .help = "folder that keeps built kernels for other compiles, or 'off'; default: "
              "$XDG_CACHE_HOME/hone or ~/.cache/hone. Holds at most 256 MiB"},
+    {HONE_OPTION_STRING, "--tuned", NULL, "FILE", FIELD(tuned),
+     .help = "tuning database to choose kernels by, or 'off'; default: that of hone tune, if there "
+             "is one"},
     {HONE_OPTION_STRING, "--repro", NULL, "DIR", FIELD(repro),
      .help = "on failure save command line, message and IR into DIR for a bug report"},
     {HONE_OPTION_FLAG, "--json", .field = FIELD(json), .help = "print a JSON summary on stdout"},
@@ -287,6 +291,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   fields.compile.progress = tool->terminal && !fields.quiet;
   fields.compile.kernel_cache = cache_folder(tool, &fields);
   fields.compile.runtime_folder = hone_tool_runtime_folder(tool);
+  hone_tool_tuned_t tuned = {0};
   hone_compile_t compile = {
       .options = fields.compile,
       .import = hone_tool_import,
@@ -295,16 +300,19 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
       .arena = tool->arena,
       .diagnostics = tool->diagnostics,
   };
+  compile.options.measured = &tuned.source;
   const hone_exporter_t *exporter = hone_exporter_find(fields.compile.emit);
   if (exporter) compile.write_export = exporter->write;
   if (exporter) compile.container = &exporter->container;
   bool ok = (!fields.compile.work || hone_store_check_folder(fields.compile.work, &status)) &&
+            hone_tool_tuned_open(tool, fields.tuned, &tuned, &status) &&
             hone_target_find(fields.target, &compile.target, &status) &&
             ir_session_create(tool->diagnostics, &compile.session, &status) &&
             hone_compile_run(&compile, &status);
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);
   if (ok && !fields.quiet && !fields.json) print_allocation(&compile.allocation);
   hone_compile_deinit(&compile);
+  hone_tool_tuned_close(&tuned);
   if (ok) ok = print_summary(tool, &fields, &status);
   return ok ? HONE_EXIT_OK : hone_tool_report(tool, &status);
 }

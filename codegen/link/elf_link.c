@@ -146,3 +146,27 @@ bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena, const char *
   return compose(job, arena, *out_path, &command, status) &&
          run(&command, hone_path_join(arena, job->scratch, "messages"), arena, status);
 }
+
+// Kernels are hidden symbols: the linker script that names the objects gives each an exported
+// alias.
+bool hone_link_kernels(const hone_link_kernels_t *job, hone_arena_t *arena, const char **out_path,
+                       hone_status_t *status) {
+  hone_buffer_t script = {0};
+  const char *path = hone_path_join(arena, job->scratch, "kernels.ld");
+  bool ok = check_exists(HONE_LINK_LLD, status);
+  for (size_t i = 0; i < job->object_count && ok; i++) {
+    const char *object = hone_arena_format(arena, "%s/kernels%zu.o", job->scratch, i);
+    ok = write_file(object, (hone_slice_t){job->objects[i].data, job->objects[i].bytes}, status);
+    hone_buffer_format(&script, "INPUT(\"%s\")\n", object);
+  }
+  for (size_t i = 0; i < job->symbol_count; i++)
+    hone_buffer_format(&script, "kernel_%zu = %s;\n", i, job->symbols[i]);
+  ok = ok && write_file(path, (hone_slice_t){script.data, script.bytes}, status);
+  hone_buffer_deinit(&script);
+  *out_path = hone_path_join(arena, job->scratch, job->name);
+  const char *const arguments[] = {HONE_LINK_LLD,   "-shared", "-z", "defs",   "-z",
+                                   "separate-code", path,      "-o", *out_path};
+  command_t command = {0};
+  for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) add(&command, arguments[i]);
+  return ok && run(&command, hone_path_join(arena, job->scratch, "messages"), arena, status);
+}

@@ -40,6 +40,19 @@ typedef struct hone_link_job {
 HONE_MUST_CHECK bool hone_link_run(const hone_link_job_t *job, hone_arena_t *arena,
                                    const char **out_path, hone_status_t *status);
 
+// Kernels alone as a shared object, for running them in this process: `symbols` of the objects
+// become its functions "kernel_0", "kernel_1", ... Returns its path in `scratch`, where it is
+// called `name`: dlopen takes a name for what it has loaded under it before.
+typedef struct hone_link_kernels {
+  const char *scratch, *name;
+  const hone_buffer_t *objects;
+  size_t object_count;
+  const char *const *symbols;
+  size_t symbol_count;
+} hone_link_kernels_t;
+HONE_MUST_CHECK bool hone_link_kernels(const hone_link_kernels_t *job, hone_arena_t *arena,
+                                       const char **out_path, hone_status_t *status);
+
 // ---- elf_sections.c: appending sections to a linked ELF file while it is copied to its output
 typedef struct hone_elf_writer hone_elf_writer_t;
 // Copies the linked file at `path` into the output. Errors if it is no ELF file we can extend.
