@@ -79,12 +79,14 @@ typedef struct quantized_row {
   ir_value_t codes, scales;  // pointers to the group's own codes and scale
   ir_value_t sums, parts;    // to minus the sum of its codes, and to those of every 16 columns
 } quantized_row_t;
-quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group);  // of q8
-// A span of f32 vectors to the codes of a row of spec->output, rotated first if the specification
-// says so. Of b1 rows, *squares (`reals`, zero at first) gathers x^2 from span to span.
-void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vectors,
+// Of a q8 row of K columns.
+quantized_row_t quantized_row_at(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t group);
+// A span of f32 vectors to the codes of a row of K columns of spec->output, rotated first if the
+// specification says so. Of b1 rows, *squares (`reals`, zero at first) gathers x^2 from span to
+// span.
+void quantize_span(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t span, ir_value_t *vectors,
                    ir_value_t *squares);
 // What comes after the last span: the scale of a b1 row, and zeros up to the row's end.
-void quantize_end(kernel_t *k, ir_value_t row, ir_value_t squares);
+void quantize_end(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t squares);
 
 #endif

@@ -102,7 +102,7 @@ static linear_group_t open_group(linear_t *l, const block_t *block, ir_value_t i
   ir_value_t row = kernel_at(k, l->x, block->m, l->x_bytes);
   switch (k->spec->input) {
     case HONE_Q8: {
-      quantized_row_t at = quantized_row_at(k, row, index);
+      quantized_row_t at = quantized_row_at(k, k->spec->K, row, index);
       g.x = at.codes, g.scale = at.scales, g.sum = at.sums, g.parts = at.parts;
       break;
     }

@@ -73,8 +73,8 @@ void emit_norm(kernel_t *k) {
         ir_value_t at = ir_advance(b, plain, (int64_t)v * k->lanes * 4);
         ir_store(b, y[v], at, 0);
       }
-      if (spec->output != HONE_F32) quantize_span(k, to, span, y, &squares);
+      if (spec->output != HONE_F32) quantize_span(k, spec->K, to, span, y, &squares);
     }
-    if (spec->output != HONE_F32) quantize_end(k, to, squares);
+    if (spec->output != HONE_F32) quantize_end(k, spec->K, to, squares);
   }
 }

@@ -5,8 +5,8 @@
 #include "codegen/cpu/kernels/kernels.h"
 #include "quant/grid.h"
 
-quantized_row_t quantized_row_at(kernel_t *k, ir_value_t row, ir_value_t group) {
-  int64_t Kp = (int64_t)hone_padded(k->spec->K);
+quantized_row_t quantized_row_at(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t group) {
+  int64_t Kp = (int64_t)hone_padded(K);
   ir_value_t scales = ir_advance(k->b, row, Kp);
   ir_value_t sums = ir_advance(k->b, row, Kp + Kp / HONE_GROUP * 4);
   quantized_row_t at;
@@ -107,7 +107,7 @@ static void quantize_signs(kernel_t *k, ir_value_t row, ir_value_t span,
   }
 }
 
-void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vectors,
+void quantize_span(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t span, ir_value_t *vectors,
                    ir_value_t *squares) {
   ir_builder_t *b = k->b;
   int columns = (int)hone_kernel_spec_span(k->spec), rotate = k->spec->rotate;
@@ -122,30 +122,30 @@ void quantize_span(kernel_t *k, ir_value_t row, ir_value_t span, ir_value_t *vec
   ir_value_t first = kernel_times(k, span, columns / HONE_GROUP);
   for (int g = 0; g < columns / HONE_GROUP; g++) {
     ir_value_t group = kernel_plus(k, first, g);
-    quantized_row_t to = quantized_row_at(k, row, group);
+    quantized_row_t to = quantized_row_at(k, K, row, group);
     quantize_group(k, &vectors[g * HONE_GROUP / k->lanes], &to);
   }
 }
 
-static ir_value_t signs_scale(kernel_t *k, ir_value_t squares) {
+static ir_value_t signs_scale(kernel_t *k, uint32_t K, ir_value_t squares) {
   ir_builder_t *b = k->b;
   ir_value_t total = math_sum(k, squares);
-  ir_value_t width = ir_real(b, k->real, (double)k->spec->K);
+  ir_value_t width = ir_real(b, k->real, (double)K);
   ir_value_t mean = ir_op(b, divf, total, width);
   ir_value_t root = ir_op(b, sqrt, mean);
   ir_value_t share = ir_real(b, k->real, HONE_SIGNS_SHARE);
   return ir_op(b, mulf, root, share);
 }
 
-void quantize_end(kernel_t *k, ir_value_t row, ir_value_t squares) {
-  int64_t Kp = (int64_t)hone_padded(k->spec->K), used = Kp + Kp / HONE_GROUP * 24;
+void quantize_end(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t squares) {
+  int64_t Kp = (int64_t)hone_padded(K), used = Kp + Kp / HONE_GROUP * 24;
   if (k->spec->output == HONE_B1) {
-    ir_value_t scale = signs_scale(k, squares);
+    ir_value_t scale = signs_scale(k, K, squares);
     ir_value_t at = ir_advance(k->b, row, Kp / 8);
     ir_store(k->b, scale, at, 0);
     used = Kp / 8 + 4;
   }
-  int64_t row_bytes = (int64_t)hone_row_bytes(k->spec->output, k->spec->K);
+  int64_t row_bytes = (int64_t)hone_row_bytes(k->spec->output, K);
   ir_value_t pad = ir_advance(k->b, row, used);
   zero_bytes(k, pad, row_bytes - used);
 }
@@ -170,9 +170,9 @@ static void emit_signs(kernel_t *k, ir_value_t x, ir_value_t out, ir_value_t spa
     IR_FOR_CARRY (b, span, k->zero, spans, k->one, &squares, 1) {
       ir_value_t vectors[SPAN_VECTORS_LIMIT];
       load_span(k, from, span, vectors);
-      quantize_span(k, row, span, vectors, &squares);
+      quantize_span(k, k->spec->K, row, span, vectors, &squares);
     }
-    quantize_end(k, row, squares);
+    quantize_end(k, k->spec->K, row, squares);
   }
 }
 
@@ -191,10 +191,10 @@ void emit_quantize(kernel_t *k) {
     ir_value_t row = kernel_at(k, out, m, (int64_t)hone_row_bytes(HONE_Q8, k->spec->K));
     ir_value_t vectors[SPAN_VECTORS_LIMIT], none = {0};
     load_span(k, x, unit, vectors);  // f32 rows are whole spans, one after the other
-    quantize_span(k, row, span, vectors, &none);
+    quantize_span(k, k->spec->K, row, span, vectors, &none);
     ir_value_t is_last = ir_op(b, eq, span, last);
     IR_IF (b, is_last) {
-      quantize_end(k, row, none);
+      quantize_end(k, k->spec->K, row, none);
     }
   }
 }
