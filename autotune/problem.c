@@ -58,6 +58,8 @@ void hone_problems_of_plan(const hone_draft_t *draft, const hone_cpu_isa_t *isa,
     problem.spec = draft->kernels.items[flow->kernel[0]].spec;
     if (!is_linear(problem.spec.family) && !is_attention(problem.spec.family)) continue;
     problem.spec.schedule = (hone_schedule_t){0};
+    problem.spec.output = HONE_F32;  // how outputs are stored does not choose between schedules
+    problem.spec.rotate = 0;
     if (is_attention(problem.spec.family)) problem.position = position;
     problem.name = hone_problem_name(&problem.spec, problem.position, arena);
     uint32_t batch = i < draft->header.body_count ? draft->header.batch : draft->header.head_batch;

@@ -66,11 +66,13 @@ static void describe_embed(hone_buffer_t *text, const hone_kernel_spec_t *spec) 
                      spec->K);
 }
 
+bool hone_family_is_linear(hone_family_t family) {
+  return family == HONE_FAMILY_GEMV || family == HONE_FAMILY_FLAT || family == HONE_FAMILY_GEMM;
+}
+
 static const char *problem_family(hone_family_t family) {
+  if (hone_family_is_linear(family)) return "linear";
   switch (family) {
-    case HONE_FAMILY_GEMV:
-    case HONE_FAMILY_FLAT:
-    case HONE_FAMILY_GEMM: return "linear";
     case HONE_FAMILY_ATTEND_DECODE:
     case HONE_FAMILY_ATTEND_PREFILL: return "attend";
     default: return hone_family_name(family);
@@ -98,7 +100,8 @@ static void describe(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
       break;
     default: hone_buffer_format(text, " K=%u", spec->K); break;
   }
-  if (spec->rotate) hone_buffer_format(text, " rotate=%u", spec->rotate);
+  if (spec->rotate && !hone_family_is_linear(spec->family))
+    hone_buffer_format(text, " rotate=%u", spec->rotate);
 }
 
 const char *hone_kernel_problem_name(const hone_kernel_spec_t *spec, hone_arena_t *arena) {
@@ -114,6 +117,10 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   hone_buffer_t text = {0};
   hone_buffer_text(&text, hone_family_name(spec->family));
   describe(&text, spec);
+  if (hone_family_is_linear(spec->family) && spec->output == HONE_Q8)
+    hone_buffer_text(&text, " to=q8");
+  if (hone_family_is_linear(spec->family) && spec->rotate)
+    hone_buffer_format(&text, " rotate=%u", spec->rotate);
   hone_schedule_write(&spec->schedule, &text);
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
   hone_buffer_deinit(&text);
@@ -125,6 +132,7 @@ uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec) {
 }
 
 uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec) {
+  if (spec->output == HONE_Q8) return 2 * HONE_GROUP;  // gates and ups
   return spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
 }
 
@@ -136,7 +144,8 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
   switch (families[spec->family].units) {
     case UNIT_rows: break;
     case UNIT_tiles:
-      *out_unit_count = (uint32_t)(hone_padded(spec->N) / hone_kernel_spec_rows(spec));
+      *out_unit_rows = hone_kernel_spec_rows(spec);
+      *out_unit_count = (uint32_t)((hone_padded(spec->N) + *out_unit_rows - 1) / *out_unit_rows);
       *out_unit_rows = 0;
       break;
     case UNIT_spans:  // the one scale of a b1 row wants all of it

@@ -31,14 +31,15 @@ typedef struct hone_kernel_spec {
   hone_family_t family;
   hone_format_t weight;   // embed, gemv, gemm
   hone_storage_t input;   // gemv, gemm: HONE_F32, HONE_Q8 or HONE_B1
-  hone_storage_t output;  // norm: HONE_F32, HONE_Q8 or HONE_B1; quantize: not HONE_F32
+  hone_storage_t output;  // norm: HONE_F32, HONE_Q8 or HONE_B1; quantize: not HONE_F32; linears
+                          // with glu: HONE_F32 or HONE_Q8
   uint32_t N, K;          // logical dimensions; row kernels use K (argmax, softmax: the vocabulary)
   // gemv, gemm epilogue, in this order: + bias, then glu, then + residual.
   // glu: weight rows come in pairs (gate i, up i), N counts both; out has N / 2 columns: act(gate)
   // * up.
   uint8_t bias, residual, glu;
   uint8_t activation;  // hone_activation_t, with glu and family glu
-  uint8_t rotate;      // quantize, norm to q8 or b1: columns of a Hadamard block, 0: none
+  uint8_t rotate;      // what gives q8 or b1: columns of a Hadamard block, 0: none
   uint8_t gain;        // norm: times a gain
   float epsilon;       // norm
   // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
@@ -56,11 +57,13 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
 // name.
 const char *hone_kernel_problem_name(const hone_kernel_spec_t *spec, hone_arena_t *arena);
 const char *hone_family_name(hone_family_t family);
+bool hone_family_is_linear(hone_family_t family);  // gemv, flat, gemm
 // By its name in ir/activations.def; false if there is none.
 bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
 // Columns that quantize and norm bring to q8 or b1 together: groups, or blocks that are rotated.
 uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec);
-// Rows of weights that a unit of a linear family covers.
+// Rows of weights that a unit of a linear family covers: of the register blocks, or as many as make
+// a group of outputs that are quantized together.
 uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec);
 // How units are counted (see hone_flow_t).
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,

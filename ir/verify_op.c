@@ -158,8 +158,8 @@ static int64_t rotation_of(ir_verifier_t *v, const char *recipe) {
   return op ? ir_op_int(*op, "rotate", 0) : 0;
 }
 
-// The rows that hone.norm or hone.quantize make: codes if they are rotated, and then only linears
-// may read them.
+// The rows that hone.norm, hone.quantize or a gated hone.linear make: codes if they are rotated,
+// and then only linears may read them.
 static bool check_rotated(ir_verifier_t *v, MlirOperation op, hone_storage_t storage,
                           int64_t columns) {
   if (mlirAttributeIsNull(ir_attribute(op, "rotate"))) return true;
@@ -171,6 +171,18 @@ static bool check_rotated(ir_verifier_t *v, MlirOperation op, hone_storage_t sto
     return ir_verify_fail(v, op, "the result is rotated, so only linears of this block may use it");
   }
   return true;
+}
+
+// A result in f32 or as codes.
+static bool check_coded_result(ir_verifier_t *v, MlirOperation op, int64_t columns) {
+  ir_value_t result = mlirOperationGetResult(op, 0);
+  hone_format_t format;
+  int64_t rows, found;
+  if (!check_activation(v, op, "the result", result, ACCEPT_CODES, &found)) return false;
+  ir_value_shape(result, &format, &rows, &found);
+  if (found == columns) return check_rotated(v, op, format.storage, columns);
+  return ir_verify_fail(v, op, "the result has %" PRId64 " columns; it must have %" PRId64, found,
+                        columns);
 }
 
 // (x R)(W R)^T = x W^T: both sides of a linear are rotated by the same R, or none.
@@ -233,7 +245,7 @@ static bool check_embed(ir_verifier_t *v, MlirOperation op) {
 }
 
 static bool check_norm(ir_verifier_t *v, MlirOperation op) {
-  int64_t columns = 0, found = 0;
+  int64_t columns = 0;
   double epsilon;
   if (!check_activation(v, op, "x", ir_op_operand(op, 0), ACCEPT_F32, &columns)) return false;
   bool has_gain = !ir_value_is_null(ir_op_operand(op, 1));
@@ -242,14 +254,7 @@ static bool check_norm(ir_verifier_t *v, MlirOperation op) {
   if (!read || !isfinite(epsilon) || epsilon < 0) {
     return ir_verify_fail(v, op, "epsilon must be an f64 that is not negative");
   }
-  ir_value_t result = mlirOperationGetResult(op, 0);
-  if (!check_activation(v, op, "the result", result, ACCEPT_CODES, &found)) return false;
-  hone_format_t format;
-  int64_t rows;
-  ir_value_shape(result, &format, &rows, &found);
-  if (found == columns) return check_rotated(v, op, format.storage, columns);
-  return ir_verify_fail(v, op, "the result has %" PRId64 " columns, but x has %" PRId64, found,
-                        columns);
+  return check_coded_result(v, op, columns);
 }
 
 // A correction is the bias of the one linear whose weight it names.
@@ -285,7 +290,8 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
         v, op, "a gated epilogue pairs rows, but weight @%s has %" PRId64 " of them", recipe, N);
   }
   int64_t width = glu ? N / 2 : N;
-  if (!check_result(v, op, width)) return false;
+  bool is_plain = !glu || !ir_value_is_null(residual);  // only what comes right after the gate
+  if (is_plain ? !check_result(v, op, width) : !check_coded_result(v, op, width)) return false;
   return ir_value_is_null(residual) || check_columns(v, op, "residual", residual, width);
 }
 

@@ -1,8 +1,8 @@
 // Fuses ops so that fewer, larger kernels run: q/k/v into one linear and one packed attention, gate
 // and up into one linear with a gated epilogue, residual adds into the linear before them, norms
-// with the quantization after them. Needs: formats chosen (quantize, quantize-acts): only weights
-// of one format merge. Changes: ops, recipes (merged ones replace their parts). Keeps: the value of
-// every block up to the rounding of one addition.
+// and gated linears with the quantization after them. Needs: formats chosen (quantize,
+// quantize-acts): only weights of one format merge. Changes: ops, recipes (merged ones replace
+// their parts). Keeps: the value of every block up to the rounding of one addition.
 #include <string.h>
 
 #include "ir/simplify.h"
@@ -207,15 +207,34 @@ static bool fuse_residual(fuse_t *f, MlirOperation add) {
   return true;
 }
 
-// quantize(norm(x, g))  ->  norm(x, g) with a quantized result, if nobody reads the f32 one
-static bool fuse_norm(fuse_t *f, MlirOperation quantize) {
+// Whether an op can write quantized rows by itself: a norm, or a linear that gates.
+static bool can_quantize(fuse_t *f, MlirOperation op, MlirOperation quantize) {
+  hone_format_t format;
+  int64_t M, K;
+  if (ir_op_kind(op) == IR_OP_NORM) return true;
+  if (ir_op_kind(op) != IR_OP_LINEAR || !ir_value_is_null(ir_op_operand(op, 3))) return false;
+  // A group of columns is one unit of work, which cannot rotate more than that.
+  return ir_op_epilogue(op, f->model->session) != IR_EPILOGUE_NONE &&
+         ir_op_int(quantize, "rotate", 0) <= HONE_GROUP &&
+         ir_value_shape(mlirOperationGetResult(quantize, 0), &format, &M, &K) &&
+         format.storage == HONE_Q8;
+}
+
+// quantize(norm(x, g))  ->  norm(x, g) with a quantized result, if nobody reads the f32 one;
+// quantize(linear(x, W) gated)  ->  the same
+static bool fuse_quantize(fuse_t *f, MlirOperation quantize) {
   ir_value_t value = ir_op_operand(quantize, 0);
-  MlirOperation norm = hone_value_owner(value);
-  if (ir_op_kind(norm) != IR_OP_NORM || hone_value_uses(value) != 1) return true;
+  MlirOperation op = hone_value_owner(value);
+  if (hone_value_uses(value) != 1 || !can_quantize(f, op, quantize)) return true;
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, quantize, f->status);
-  ir_value_t x = ir_op_operand(norm, 0), gain = ir_op_operand(norm, 1);
-  ir_value_t fused = ir_norm(&rewrite.builder, x, gain, ir_op_float(norm, "epsilon", 0));
+  ir_value_t x = ir_op_operand(op, 0), second = ir_op_operand(op, 1), fused;
+  if (ir_op_kind(op) == IR_OP_NORM) {
+    fused = ir_norm(&rewrite.builder, x, second, ir_op_float(op, "epsilon", 0));
+  } else {
+    fused = ir_linear(&rewrite.builder, x, second, ir_op_operand(op, 2), ir_op_operand(op, 3),
+                      ir_op_epilogue(op, f->model->session));
+  }
   if (!hone_rewrite_end(&rewrite)) return false;
   mlirValueSetType(fused, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
   int64_t rotate = ir_op_int(quantize, "rotate", 0);
@@ -229,7 +248,7 @@ static bool apply_rules(fuse_t *f, MlirOperation op) {
     case IR_OP_ATTEND: return fuse_attention(f, op);
     case IR_OP_GLU: return fuse_glu(f, op);
     case IR_OP_ADD: return fuse_residual(f, op);
-    case IR_OP_QUANTIZE: return fuse_norm(f, op);
+    case IR_OP_QUANTIZE: return fuse_quantize(f, op);
     default: return true;
   }
 }

@@ -66,6 +66,9 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
     return hone_fail(status, HONE_UNSUPPORTED,
                      "no cpu kernel %s for rows = %u: it must be a power of two in 8..%d",
                      hone_family_name(spec->family), rows, (int)ROWS_LIMIT);
+  if (spec->output != HONE_F32 && (spec->output != HONE_Q8 || !spec->glu || spec->residual))
+    return refuse(spec, "outputs that are quantized, but not to q8 right after glu", status);
+  if (spec->rotate > HONE_GROUP) return refuse(spec, "outputs rotated in blocks of 128", status);
   if (spec->glu && spec->N % 2 != 0)
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
@@ -97,9 +100,11 @@ static bool check_rotate(const hone_kernel_spec_t *spec, hone_status_t *status) 
   if (!spec->rotate) return true;
   if (!hone_rotation_known(spec->rotate))
     return refuse(spec, "a rotation that is not of 32, 64 or 128", status);
-  if (spec->K % spec->rotate) return refuse(spec, "a rotation that does not divide K", status);
+  bool is_linear = hone_family_is_linear(spec->family);
+  if ((is_linear ? spec->N / 2 : spec->K) % spec->rotate)
+    return refuse(spec, "a rotation that does not divide K", status);
   bool codes = spec->family == HONE_FAMILY_QUANTIZE ||
-               (spec->family == HONE_FAMILY_NORM && spec->output != HONE_F32);
+               ((is_linear || spec->family == HONE_FAMILY_NORM) && spec->output != HONE_F32);
   return codes || refuse(spec, "a rotation of rows that are not quantized", status);
 }
 

@@ -3,8 +3,12 @@
 
 #include "codegen/cpu/kernels/linear.h"
 
+uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec) {
+  return spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
+}
+
 uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
-  uint32_t unit = hone_kernel_spec_rows(spec), rows = spec->schedule.rows;
+  uint32_t unit = hone_cpu_linear_rows(spec), rows = spec->schedule.rows;
   if (spec->input == HONE_B1) return unit / isa->lanes;  // its tiles are not cut
   if (rows == 0) rows = spec->family == HONE_FAMILY_GEMV ? unit : isa->lanes;
   uint32_t vectors = rows / isa->lanes;

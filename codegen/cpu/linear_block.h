@@ -7,6 +7,8 @@
 #include "codegen/cpu/isa.h"
 #include "codegen/kernel.h"
 
+// Rows of the tiles that a block's rows lie in.
+uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec);
 uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 

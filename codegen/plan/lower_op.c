@@ -141,7 +141,7 @@ static const char *last_part(const char *recipe) {
 static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
   enum { X, WEIGHT, BIAS, RESIDUAL, OUT, COUNT };
   hone_operand_t operands[COUNT] = {0};
-  shape_t x, weight;
+  shape_t x, weight, out;
   ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
   if (!read_shape(lower, ir_op_operand(op, X), &x)) return false;
   if (!read_shape(lower, ir_op_operand(op, WEIGHT), &weight)) return false;
@@ -154,6 +154,9 @@ static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
       .residual = !ir_value_is_null(residual),
   };
   if (!read_epilogue(lower, op, &spec)) return false;
+  if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
+  spec.output = out.storage;
+  spec.rotate = (uint8_t)ir_op_int(op, "rotate", 0);
   if (!hone_lower_operand(lower, ir_op_operand(op, X), &operands[X])) return false;
   if (!hone_lower_weight(lower, ir_op_operand(op, WEIGHT), &operands[WEIGHT])) return false;
   if (spec.bias && !hone_lower_weight(lower, bias, &operands[BIAS])) return false;

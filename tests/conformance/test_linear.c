@@ -244,7 +244,77 @@ static void test_linear(void **state) {
   bench_destroy(bench);
 }
 
+// ---- gated outputs that are quantized at once: the bytes that the kernel `quantize` makes of them
+static void run_quantized(const bench_t *bench, size_t isa, const hone_kernel_spec_t *spec,
+                          const size_t *kernel, uint32_t M) {
+  uint64_t random = M + spec->N;
+  uint32_t columns = spec->N / 2;
+  packed_t weight = pack_weight(spec->weight, spec->N, spec->K, &random);
+  rows_t x = pack_rows(spec->input, M, spec->K, &random);
+  region_t plain = region_create(hone_row_bytes(HONE_F32, columns) * M);
+  region_t want = region_create(hone_row_bytes(HONE_Q8, columns) * M);
+  hone_kernel_args_t args = {.ptr = {x.region.data, weight.region.data, 0, 0, plain.data}, .M = M};
+  bench_run(bench, isa, kernel[0], &args, &(outputs_t){1, {4}, {&plain}});
+  hone_kernel_args_t second = {.ptr = {plain.data, want.data}, .M = M};
+  bench_run(bench, isa, kernel[1], &second, &(outputs_t){1, {1}, {&want}});
+  for (int v = 0; v < 3; v++) {
+    region_t out = region_create(want.bytes);
+    args.ptr[4] = out.data;
+    bench_run(bench, isa, kernel[2 + v], &args, &(outputs_t){1, {4}, {&out}});
+    if (memcmp(want.data, out.data, out.bytes) != 0)
+      fail_msg("%s, M = %u: differs from quantize", bench_name(bench, isa, kernel[2 + v]), M);
+    region_destroy(&out);
+  }
+  region_destroy(&plain);
+  region_destroy(&want);
+  packed_destroy(&weight);
+  rows_destroy(&x);
+}
+
+static void test_quantized(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t N, rotate, rows;
+    hone_storage_t input;
+  } cases[] = {
+      {344, 0, 0, HONE_Q8}, {192, 0, 64, HONE_F32}, {256, 64, 32, HONE_Q8}, {64, 32, 8, HONE_Q8}};
+  enum { CASES = sizeof cases / sizeof *cases };
+  hone_kernel_spec_t specs[CASES];
+  size_t kernels[CASES][5];
+  bench_t *bench = bench_create();
+  for (size_t i = 0; i < CASES; i++) {
+    specs[i] = (hone_kernel_spec_t){.family = HONE_FAMILY_GEMV,
+                                    .weight = {HONE_NF4, 64},
+                                    .input = cases[i].input,
+                                    .N = cases[i].N,
+                                    .K = 128,
+                                    .glu = 1,
+                                    .activation = HONE_ACTIVATION_SILU};
+    hone_kernel_spec_t quantize = {.family = HONE_FAMILY_QUANTIZE,
+                                   .output = HONE_Q8,
+                                   .K = cases[i].N / 2,
+                                   .rotate = (uint8_t)cases[i].rotate};
+    kernels[i][0] = bench_add(bench, &specs[i]);
+    kernels[i][1] = bench_add(bench, &quantize);
+    hone_kernel_spec_t fused = specs[i];
+    fused.output = HONE_Q8, fused.rotate = quantize.rotate, fused.schedule.rows = cases[i].rows;
+    for (size_t v = 0; v < 3; v++) {
+      fused.family = HONE_FAMILY_GEMV + v;
+      kernels[i][2 + v] = bench_add(bench, &fused);
+    }
+  }
+  bench_build(bench);
+  for (size_t isa = 0; isa < bench->isa_count; isa++) {
+    for (size_t i = 0; i < CASES && bench->isa[isa].present; i++) {
+      run_quantized(bench, isa, &specs[i], kernels[i], 1);
+      run_quantized(bench, isa, &specs[i], kernels[i], 23);
+    }
+  }
+  bench_destroy(bench);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear),
+                                     cmocka_unit_test(test_quantized)};
   return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
 // gemv, flat and gemm: out = epilogue(x W^T), for every packed weight format, with f32, q8 or b1
 // activation rows.
 //
-// A lane is a row of weights. A unit is a block of `rows` rows (one to four tiles); for T tokens it
-// keeps an accumulator for each vector of rows and token, to which one group of 64 columns after
+// A lane is a row of weights. A unit is a block of `rows` rows (one to four tiles), or as many
+// blocks as make a group of outputs that are quantized together; for T tokens a block keeps an
+// accumulator for each vector of rows and token, to which one group of 64 columns after
 // the other is added. Whatever family, block or split of units and tokens: an output sees the same
 // operations in the same order, so all give the same bits.
 //
@@ -23,6 +24,39 @@ enum {
 };
 
 // ---- epilogue
+static int64_t tile_columns(const linear_t *l) {
+  return HONE_TILE_ROWS / (l->k->spec->glu ? 2 : 1);
+}
+
+// Where token m's outputs of the tile go.
+static ir_value_t output_at(linear_t *l, ir_value_t tile, ir_value_t m) {
+  kernel_t *k = l->k;
+  int64_t tile_bytes = tile_columns(l) * 4;
+  if (!l->wait.ptr) {
+    ir_value_t row = kernel_at(k, l->out, m, l->out_bytes);
+    return kernel_at(k, row, tile, tile_bytes);
+  }
+  ir_value_t after = ir_op(k->b, subi, m, l->wait_m);
+  ir_value_t row = kernel_at(k, l->wait, after, HONE_GROUP * 4);
+  ir_value_t later = ir_op(k->b, subi, tile, l->wait_tile);
+  return kernel_at(k, row, later, tile_bytes);
+}
+
+// With glu the padded width of out can be larger than half the padded N: the last tile's unit
+// writes those pads.
+static void store_pads(linear_t *l, ir_value_t tile, ir_value_t m) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  int64_t written = l->weight.tiles * tile_columns(l) * 4;
+  if (written == l->out_bytes) return;
+  ir_value_t last = ir_i64(b, l->weight.tiles - 1);
+  ir_value_t is_last = ir_op(b, eq, tile, last);
+  IR_IF (b, is_last) {
+    ir_value_t row = kernel_at(k, l->out, m, l->out_bytes);
+    ir_value_t pad = ir_advance(b, row, written);
+    zero_bytes(k, pad, l->out_bytes - written);
+  }
+}
 
 // Outputs of a vector of rows of a tile for token m: bias, gated activation and residual, then the
 // store.
@@ -47,35 +81,64 @@ static void finish(linear_t *l, ir_value_t y, ir_value_t tile, int half, ir_valu
     ir_value_t active = math_activation(k, (hone_activation_t)spec->activation, gate);
     y = ir_op(b, mulf, active, up);
   }
-  int64_t tile_bytes = HONE_TILE_ROWS / (spec->glu ? 2 : 1) * 4;
   if (spec->residual) {
     ir_value_t row = kernel_at(k, l->residual, m, l->out_bytes);
-    ir_value_t tile_at = kernel_at(k, row, tile, tile_bytes);
+    ir_value_t tile_at = kernel_at(k, row, tile, tile_columns(l) * 4);
     ir_value_t at = ir_advance(b, tile_at, first * 4);
     ir_value_t residual = ir_load(b, piece_type(k, width), at, 0);
     y = ir_op(b, addf, y, residual);
   }
-  ir_value_t row = kernel_at(k, l->out, m, l->out_bytes);
-  ir_value_t tile_at = kernel_at(k, row, tile, tile_bytes);
-  ir_value_t at = ir_advance(b, tile_at, first * 4);
+  ir_value_t tile_out = output_at(l, tile, m);
+  ir_value_t at = ir_advance(b, tile_out, first * 4);
   ir_store(b, y, at, 0);
-  // With glu the padded width of out can be larger than half the padded N: the last tile's unit
-  // writes those pads.
-  int64_t written = l->weight.tiles * tile_bytes;
-  if (written == l->out_bytes || half > 0) return;
-  ir_value_t last = ir_i64(b, l->weight.tiles - 1);
-  ir_value_t is_last = ir_op(b, eq, tile, last);
-  IR_IF (b, is_last) {
-    ir_value_t pad = ir_advance(b, row, written);
-    zero_bytes(k, pad, l->out_bytes - written);
+  if (half == 0 && !l->wait.ptr) store_pads(l, tile, m);
+}
+
+// ---- outputs that are quantized: a unit makes one group of columns
+static ir_value_t wait_row(linear_t *l, ir_value_t m) {
+  ir_value_t after = ir_op(l->k->b, subi, m, l->wait_m);
+  return kernel_at(l->k, l->wait, after, HONE_GROUP * 4);
+}
+
+// The last unit may have fewer rows than a group of columns: the others are zeros.
+static void wait_begin(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+  kernel_t *k = l->k;
+  if (!l->wait.ptr) return;
+  l->wait_m = from;
+  l->wait_tile = kernel_times(k, unit, l->unit_tiles);
+  if (l->weight.tiles % l->unit_tiles == 0) return;
+  IR_FOR (k->b, m, from, to, k->one) {
+    ir_value_t row = wait_row(l, m);
+    zero_bytes(k, row, HONE_GROUP * 4);
+  }
+}
+
+static void wait_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  if (!l->wait.ptr) return;
+  uint32_t columns = k->spec->N / 2;
+  ir_value_t last = ir_i64(b, (int64_t)hone_padded(columns) / HONE_GROUP - 1);
+  IR_FOR (b, m, from, to, k->one) {
+    ir_value_t vectors[GROUP_VECTORS_LIMIT], none = {0};
+    ir_value_t row = wait_row(l, m), out = kernel_at(k, l->out, m, l->out_bytes);
+    for (int v = 0; v < HONE_GROUP / k->lanes; v++) {
+      ir_value_t at = ir_advance(b, row, (int64_t)v * k->lanes * 4);
+      vectors[v] = ir_load(b, k->reals, at, 0);
+    }
+    quantize_span(k, columns, out, unit, vectors, &none);
+    ir_value_t is_last = ir_op(b, eq, unit, last);
+    IR_IF (b, is_last) {
+      quantize_end(k, columns, out, none);
+    }
   }
 }
 
 // ---- register blocks
 typedef struct block {
-  ir_value_t tile;  // the unit's first
+  ir_value_t tile;  // first
   ir_value_t m;     // first token
-  int first;        // vector of the unit
+  int first;        // vector of its tiles
   int tokens;
 } block_t;
 
@@ -187,18 +250,14 @@ static int64_t unroll_of(const linear_t *l) {
   return unroll;
 }
 
-static ir_value_t first_tile(linear_t *l, ir_value_t unit) {
-  return kernel_times(l->k, unit, l->tiles);
-}
-
-// Where registers hold less than a unit, its vectors take turns.
+// Where registers hold less than a block's tiles, their vectors take turns.
 #define FOR_TURNS(l, first) \
   for (int first = 0; first < (l)->tiles * (l)->weight.halves; first += (l)->vectors)
 
-// All of a unit for the block's tokens.
-static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
+// All rows of the block from tile `tile` on, for tokens [m, m + tokens).
+static void emit_block(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
-  ir_value_t tile = first_tile(l, unit), groups = ir_i64(k->b, l->weight.groups), none = {0};
+  ir_value_t groups = ir_i64(k->b, l->weight.groups), none = {0};
   FOR_TURNS(l, first) {
     ir_value_t acc[ACCUMULATORS_LIMIT];
     block_t block = {tile, m, first, tokens};
@@ -206,6 +265,24 @@ static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
     add_groups(l, &block, k->zero, groups, unroll_of(l), none, acc);
     finish_block(l, &block, acc);
   }
+}
+
+static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
+  kernel_t *k = l->k;
+  ir_value_t end = kernel_plus(k, m, tokens);
+  ir_value_t low = kernel_times(k, unit, l->unit_tiles);
+  wait_begin(l, unit, m, end);
+  if (l->unit_tiles == l->tiles) {
+    emit_block(l, low, m, tokens);
+  } else {
+    ir_value_t all = ir_i64(k->b, l->weight.tiles), step = ir_i64(k->b, l->tiles);
+    ir_value_t past = kernel_plus(k, low, l->unit_tiles);
+    ir_value_t high = ir_op(k->b, minsi, past, all);
+    IR_FOR (k->b, tile, low, high, step) {
+      emit_block(l, tile, m, tokens);
+    }
+  }
+  wait_end(l, unit, m, end);
 }
 
 // ---- blocks of tokens: as many of `most` as there are, then the next smaller size
@@ -234,7 +311,8 @@ static void emit_flat(linear_t *l, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : CHUNK_KIB;
-  int64_t chunk = kib * 1024 / ((l->weight.tile_bytes + l->weight.scale_tile_bytes) * l->tiles);
+  int64_t chunk =
+      kib * 1024 / ((l->weight.tile_bytes + l->weight.scale_tile_bytes) * l->unit_tiles);
   chunk = chunk < 1 ? 1 : chunk > CHUNK_LIMIT ? CHUNK_LIMIT : chunk;
   ir_value_t M = kernel_M(k), step = ir_i64(b, chunk);
   IR_FOR (b, first, k->begin, k->end, step) {
@@ -303,11 +381,10 @@ static void add_run(linear_t *l, const pass_t *pass, ir_value_t tile, int first,
   }
 }
 
-static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t unit, int64_t run, int tokens) {
+static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t tile, int64_t run, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  ir_value_t tile = first_tile(l, unit), groups = ir_i64(b, l->weight.groups);
-  ir_value_t step = ir_i64(b, run);
+  ir_value_t groups = ir_i64(b, l->weight.groups), step = ir_i64(b, run);
   FOR_TURNS(l, first) {
     IR_FOR (b, m, pass->from, pass->to, k->one) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
@@ -343,7 +420,15 @@ static void emit_gemm(linear_t *l, int tokens) {
     pass.from = from;
     pass.to = ir_op(b, minsi, next, M);
     IR_FOR (b, unit, k->begin, k->end, k->one) {
-      emit_pass(l, &pass, unit, run, tokens);
+      ir_value_t low = kernel_times(k, unit, l->unit_tiles);
+      ir_value_t past = kernel_plus(k, low, l->unit_tiles);
+      ir_value_t all = ir_i64(b, l->weight.tiles), block = ir_i64(b, l->tiles);
+      ir_value_t high = ir_op(b, minsi, past, all);
+      wait_begin(l, unit, pass.from, pass.to);
+      IR_FOR (b, tile, low, high, block) {
+        emit_pass(l, &pass, tile, run, tokens);
+      }
+      wait_end(l, unit, pass.from, pass.to);
     }
   }
 }
@@ -358,10 +443,13 @@ void emit_linear(kernel_t *k) {
   if (spec->residual) l.residual = kernel_pointer(k, 3);
   l.out = kernel_pointer(k, 4);
   l.x_bytes = (int64_t)hone_row_bytes(spec->input, spec->K);
-  l.out_bytes = (int64_t)hone_row_bytes(HONE_F32, spec->glu ? spec->N / 2 : spec->N);
-  l.tiles = (int)(hone_kernel_spec_rows(spec) / HONE_TILE_ROWS);
+  l.out_bytes = (int64_t)hone_row_bytes(spec->output, spec->glu ? spec->N / 2 : spec->N);
+  l.unit_tiles = (int)(hone_kernel_spec_rows(spec) / HONE_TILE_ROWS);
+  l.tiles = (int)(hone_cpu_linear_rows(spec) / HONE_TILE_ROWS);
   l.vectors = (int)hone_cpu_linear_vectors(spec, k->isa);
   int tokens = (int)hone_cpu_linear_tokens(spec, k->isa);
+  int64_t waiting = spec->family == HONE_FAMILY_GEMM ? PASS_TOKENS : tokens;
+  if (spec->output == HONE_Q8) l.wait = ir_stack(k->b, waiting * HONE_GROUP * 4, 64);
   switch (spec->family) {
     case HONE_FAMILY_GEMV: emit_gemv(&l); break;
     case HONE_FAMILY_FLAT: emit_flat(&l, tokens); break;

@@ -13,13 +13,17 @@ typedef struct linear {
   ir_value_t x, bias, residual, out;
   int64_t x_bytes, out_bytes;  // row strides
   int vectors;                 // of rows of weights in a register block
-  int tiles;                   // that a unit covers
+  int tiles;                   // that a block's rows lie in
+  int unit_tiles;              // that a unit covers
+  // Outputs that are quantized: those of a unit wait here, (tokens, 64) f32 on the stack.
+  ir_value_t wait;               // null: none
+  ir_value_t wait_m, wait_tile;  // first token and tile in it
 } linear_t;
 
 // A group of 64 columns of a register block: `vectors` vectors of rows of weights, from vector
 // `first` of the unit on, times `tokens` rows of activations.
 typedef struct linear_group {
-  weight_place_t place[TILES_LIMIT];  // of each tile of the unit
+  weight_place_t place[TILES_LIMIT];  // of each tile of the block
   int first, tokens;
   ir_value_t panel;              // the weights decoded, instead of codes; null: none
   ir_value_t x;                  // elements of the first token
