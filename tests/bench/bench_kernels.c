@@ -2,91 +2,15 @@
 // only reads memory, gemm in GFLOP/s against a loop that only multiplies and adds, on one thread,
 // in thread CPU time, best of several. Every format at its default
 // group. Usage: bench_kernels [N K [FORMAT]]
-#include <immintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/packed.h"
+#include "tests/bench/machine.h"
 #include "tests/conformance/pack.h"
 
-enum { REPEATS = 9, GEMM_ROWS = 96, COLD_BYTES = 192 << 20 };
-static const double shortest_ns = 2e7;
-
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-// Sum of all 8-byte words: what reading costs.
-static uint64_t read_all(const uint8_t *data, size_t bytes) {
-  __m128i sums[8] = {0};
-  for (size_t i = 0; i + 128 <= bytes; i += 128) {
-    for (size_t j = 0; j < 8; j++) {
-      __m128i item = _mm_load_si128((const __m128i *)(data + i + j * 16));
-      sums[j] = _mm_add_epi64(sums[j], item);
-    }
-  }
-  for (size_t j = 1; j < 8; j++) sums[0] = _mm_add_epi64(sums[0], sums[j]);
-  return (uint64_t)_mm_cvtsi128_si64(sums[0]);
-}
-
-__attribute__((target("avx512f"))) static float fma_512(long count) {
-  __m512 acc[16], x = _mm512_set1_ps(1e-9f);
-  for (int i = 0; i < 16; i++) acc[i] = _mm512_set1_ps((float)i);
-  for (long n = 0; n < count; n++) {
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) acc[i] = _mm512_fmadd_ps(acc[i], x, x);
-    __asm__ volatile("" : "+v"(x));
-  }
-  for (int i = 1; i < 16; i++) acc[0] = _mm512_add_ps(acc[0], acc[i]);
-  return _mm512_cvtss_f32(acc[0]);
-}
-
-__attribute__((target("avx2,fma"))) static float fma_256(long count) {
-  __m256 acc[12], x = _mm256_set1_ps(1e-9f);
-  for (int i = 0; i < 12; i++) acc[i] = _mm256_set1_ps((float)i);
-  for (long n = 0; n < count; n++) {
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; i++) acc[i] = _mm256_fmadd_ps(acc[i], x, x);
-    __asm__ volatile("" : "+x"(x));
-  }
-  for (int i = 1; i < 12; i++) acc[0] = _mm256_add_ps(acc[0], acc[i]);
-  return _mm256_cvtss_f32(acc[0]);
-}
-
-static double peak_gflops(bool wide) {
-  double best = 0;
-  volatile float sink = 0;
-  for (int r = 0; r < REPEATS; r++) {
-    const long count = 4000000;
-    double start = now_ns();
-    sink = wide ? fma_512(count) : fma_256(count);
-    double flops = (double)count * (wide ? 16 * 16 : 12 * 8) * 2;
-    double rate = flops / (now_ns() - start);
-    best = rate > best ? rate : best;
-  }
-  (void)sink;
-  return best;
-}
-
-static double read_gbs(const uint8_t *data, size_t bytes) {
-  double best = 0;
-  volatile uint64_t sink = 0;
-  for (int r = 0; r < REPEATS; r++) {
-    double start = now_ns(), read = 0;
-    do {
-      sink = read_all(data, bytes);
-      read += (double)bytes;
-    } while (now_ns() - start < shortest_ns);
-    double rate = read / (now_ns() - start);
-    best = rate > best ? rate : best;
-  }
-  (void)sink;
-  return best;
-}
+enum { GEMM_ROWS = 96, COLD_BYTES = 192 << 20 };
 
 typedef struct timing {
   const bench_t *bench;
@@ -101,16 +25,16 @@ static double call_ns(timing_t *t) {
   int64_t units = bench_units(&t->bench->specs.items[t->kernel], t->args.M);
   hone_kernel_fn *kernel = t->bench->isa[t->isa].kernels[t->kernel];
   double best = 1e30;
-  for (int r = 0; r < REPEATS; r++) {
-    double start = now_ns();
+  for (int r = 0; r < MACHINE_REPEATS; r++) {
+    double start = machine_now_ns();
     long calls = 0;
     do {
       for (size_t i = 0; i < t->copies; i++, calls++) {
         t->args.ptr[1] = t->weights->data + i * t->matrix_bytes;
         kernel(&t->args, 0, units);
       }
-    } while (now_ns() - start < shortest_ns);
-    double time = (now_ns() - start) / (double)calls;
+    } while (machine_now_ns() - start < machine_shortest_ns);
+    double time = (machine_now_ns() - start) / (double)calls;
     best = time < best ? time : best;
   }
   return best;
@@ -133,9 +57,10 @@ static void bench_format(const bench_t *bench, size_t isa, size_t format, double
                 .matrix_bytes = bytes,
                 .copies = 1};
   t.args = (hone_kernel_args_t){.ptr = {x.region.data, NULL, NULL, NULL, out.data}, .M = 1};
-  double hot_rate = (double)bytes / call_ns(&t), hot_read = read_gbs(cold.data, bytes);
+  double hot_rate = (double)bytes / call_ns(&t), hot_read = machine_read_gbs(cold.data, bytes);
   t.copies = copies;
-  double cold_rate = (double)bytes / call_ns(&t), cold_read = read_gbs(cold.data, bytes * copies);
+  double cold_rate = (double)bytes / call_ns(&t),
+         cold_read = machine_read_gbs(cold.data, bytes * copies);
   t.copies = 1, t.kernel = gemm, t.args.M = GEMM_ROWS;
   double gflops = 2.0 * spec->N * spec->K * GEMM_ROWS / call_ns(&t);
   char name[24];
@@ -182,7 +107,7 @@ int main(int argc, char **argv) {
       "ratio\n");
   for (size_t isa = 0; isa < bench->isa_count; isa++) {
     if (!bench->isa[isa].present) continue;
-    double peak = peak_gflops(bench->isa[isa].isa->lanes == 16);
+    double peak = machine_peak_gflops(bench->isa[isa].isa->lanes == 16);
     for (size_t f = 0; f < bench->specs.count / 2; f++) bench_format(bench, isa, f, peak);
   }
   bench_destroy(bench);
