@@ -126,19 +126,33 @@ static void test_draws(void **state) {
   hone_arena_destroy(set.arena);
 }
 
+// One step of one field, whatever the rows are.
 static void test_adjoins(void **state) {
   (void)state;
-  hone_candidate_t a = {.family = HONE_FAMILY_GEMM,
-                        .schedule = {.tokens = 4, .unroll = 1, .chunk = 192}};
-  hone_candidate_t b = a;
-  assert_false(hone_space_adjoins(&a, &b));
-  b.schedule.tokens = 3;
-  assert_true(hone_space_adjoins(&a, &b));
-  b.schedule.unroll = 2;
-  assert_false(hone_space_adjoins(&a, &b));
-  b = a, b.schedule.tokens = 5;  // no value of the row
-  assert_false(hone_space_adjoins(&a, &b));
-  b = a, b.family = HONE_FAMILY_FLAT;
+  hone_candidate_t a = {.family = HONE_FAMILY_FLAT}, b;
+  for (size_t i = 0; i < hone_cpu_axis_count(); i++) {
+    const hone_cpu_axis_t *axis = hone_cpu_axis_at(i);
+    if (axis->family == a.family) hone_schedule_set(&a.schedule, axis->field, axis->values[0]);
+  }
+  assert_false(hone_space_adjoins(&a, &a));
+  size_t fields = 0;
+  hone_candidate_t both = a;
+  for (size_t i = 0; i < hone_cpu_axis_count(); i++) {
+    const hone_cpu_axis_t *axis = hone_cpu_axis_at(i);
+    if (axis->family != a.family || axis->count < 3) continue;
+    b = a;
+    hone_schedule_set(&b.schedule, axis->field, axis->values[1]);
+    assert_true(hone_space_adjoins(&a, &b) && hone_space_adjoins(&b, &a));
+    hone_schedule_set(&b.schedule, axis->field, axis->values[2]);
+    assert_false(hone_space_adjoins(&a, &b));
+    hone_schedule_set(&b.schedule, axis->field, 77777);  // no value of the row
+    assert_false(hone_space_adjoins(&a, &b));
+    hone_schedule_set(&both.schedule, axis->field, axis->values[1]);
+    fields++;
+  }
+  assert_true(fields >= 2);
+  assert_false(hone_space_adjoins(&a, &both));
+  b = a, b.family = HONE_FAMILY_GEMM;
   assert_false(hone_space_adjoins(&a, &b));
 }
 
