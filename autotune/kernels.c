@@ -84,12 +84,13 @@ static bool take_functions(hone_kernels_t *kernels, const char *path, hone_statu
 bool hone_kernels_load(hone_kernels_t *kernels, const char *scratch, hone_status_t *status) {
   size_t count = kernels->pending.count;
   const char **symbols = HONE_NEW_ARRAY(kernels->arena, const char *, count);
-  hone_buffer_t *objects = HONE_NEW_ARRAY(kernels->arena, hone_buffer_t, count);
+  hone_slice_t *objects = HONE_NEW_ARRAY(kernels->arena, hone_slice_t, count);
   const char *path = NULL;
   if (count == 0) return true;
   for (size_t i = 0; i < count; i++) {
     symbols[i] = kernels->pending.items[i]->symbol;
-    objects[i] = kernels->pending.items[i]->object;
+    objects[i] = (hone_slice_t){kernels->pending.items[i]->object.data,
+                                kernels->pending.items[i]->object.bytes};
   }
   const char *name = hone_arena_format(kernels->arena, "kernels%zu.so", kernels->libraries.count);
   hone_link_kernels_t job = {scratch, name, objects, count, symbols, count};

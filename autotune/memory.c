@@ -34,8 +34,11 @@ void hone_guarded_protect(hone_guarded_t *guarded, bool is_read_only) {
   (void)mprotect(guarded->pages + PAGE, guarded->page_bytes - 2 * PAGE, access);
 }
 
-bool hone_guarded_intact(const hone_guarded_t *guarded) {
-  for (const uint8_t *at = guarded->pages + PAGE; at < guarded->data; at++)
-    if (*at != PATTERN) return false;
-  return true;
+bool hone_guarded_intact(hone_guarded_t *guarded) {
+  bool is_intact = true;
+  for (uint8_t *at = guarded->pages + PAGE; at < guarded->data; at++) {
+    is_intact &= *at == PATTERN;
+    *at = PATTERN;
+  }
+  return is_intact;
 }

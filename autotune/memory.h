@@ -19,7 +19,8 @@ typedef struct hone_guarded {  // zero is none
 HONE_MUST_CHECK bool hone_guarded_create(size_t bytes, hone_guarded_t *out, hone_status_t *status);
 void hone_guarded_destroy(hone_guarded_t *guarded);
 void hone_guarded_protect(hone_guarded_t *guarded, bool is_read_only);
-// Whether the bytes between the first page's beginning and `data` are untouched.
-bool hone_guarded_intact(const hone_guarded_t *guarded);
+// Whether the bytes between the first page's beginning and `data` are untouched since the last
+// call; they are again after it.
+bool hone_guarded_intact(hone_guarded_t *guarded);
 
 #endif

@@ -12,33 +12,65 @@ static uint32_t width_of(const hone_kernel_spec_t *spec) {
   return (spec->heads + 2 * spec->kv_heads) * spec->head_dim;
 }
 
-// Element of a cache: keys and values are rounded to f16 as they are stored in it.
-static float cache_at(const hone_kernel_spec_t *spec, uint64_t seed, uint64_t element) {
-  bool overflow = false;
-  float value = hone_operand_at(seed, element);
-  if (spec->cache == HONE_F32) return value;
-  return hone_f32_from_f16(hone_f16_from_f32(value, &overflow));
+// Element d of a position of a head, as it is stored: rounded to f16, or a code of a scale that
+// depends on the position.
+typedef struct element {
+  uint64_t seed;
+  uint32_t head, position, d;
+} element_t;
+
+static uint64_t place_of(const hone_operands_t *operands, const element_t *e) {
+  return ((uint64_t)e->head * operands->capacity + e->position) * operands->spec.head_dim + e->d;
 }
 
-// (kv_heads, capacity, head_dim padded), pads zero.
+static float scale_of(const element_t *e) { return (float)(1 + e->position % 3) / 381; }
+
+static int8_t code_of(const hone_operands_t *operands, const element_t *e) {
+  return (int8_t)(127 * hone_operand_at(e->seed, place_of(operands, e)));
+}
+
+static uint16_t half_of(const hone_operands_t *operands, const element_t *e) {
+  bool overflow = false;
+  return hone_f16_from_f32(hone_operand_at(e->seed, place_of(operands, e)), &overflow);
+}
+
+static float cache_at(const hone_operands_t *operands, const element_t *e) {
+  switch (operands->spec.cache) {
+    case HONE_F16: return hone_f32_from_f16(half_of(operands, e));
+    case HONE_Q8: return (float)code_of(operands, e) * scale_of(e);
+    default: return hone_operand_at(e->seed, place_of(operands, e));
+  }
+}
+
+// Writes an element where base/artefact.h says that it lies.
+static void put_element(const hone_operands_t *operands, const element_t *e, uint8_t *cache) {
+  const hone_kernel_spec_t *spec = &operands->spec;
+  size_t block =
+      (size_t)e->head * (operands->capacity / HONE_CACHE_BLOCK) + e->position / HONE_CACHE_BLOCK;
+  size_t slot = e->position % HONE_CACHE_BLOCK, item = hone_cache_item_bytes(spec->cache);
+  size_t index = e->seed == KEYS ? e->d * HONE_CACHE_BLOCK + slot
+                                 : e->d / 16 * 16 * HONE_CACHE_BLOCK + slot * 16 + e->d % 16;
+  uint8_t *base = cache + block * hone_cache_block_bytes(spec->cache, spec->head_dim);
+  uint8_t *place = base + index * item;
+  float real = hone_operand_at(e->seed, place_of(operands, e)), scale = scale_of(e);
+  uint16_t half = half_of(operands, e);
+  int8_t code = code_of(operands, e);
+  memcpy(place, item == 4 ? (void *)&real : item == 2 ? (void *)&half : (void *)&code, item);
+  size_t codes = (size_t)hone_head_padded(spec->head_dim) * HONE_CACHE_BLOCK;
+  if (spec->cache == HONE_Q8) memcpy(base + codes + slot * sizeof scale, &scale, sizeof scale);
+}
+
 static bool make_cache(const hone_operands_spec_t *spec, hone_operands_t *operands, int index,
                        hone_status_t *status) {
   const hone_kernel_spec_t *problem = &operands->spec;
-  size_t D = problem->head_dim, Dp = hone_head_padded(problem->head_dim);
-  size_t rows = (size_t)problem->kv_heads * operands->capacity;
-  size_t item = problem->cache == HONE_F32 ? 4 : 2, bytes = (rows * Dp * item + 63) / 64 * 64;
+  size_t blocks = (size_t)problem->kv_heads * (operands->capacity / HONE_CACHE_BLOCK);
+  size_t bytes = blocks * hone_cache_block_bytes(problem->cache, problem->head_dim);
   uint8_t *cache = calloc(1, bytes);
-  if (!cache) return hone_fail(status, HONE_EXHAUSTED, "no memory for a cache of %zu rows", rows);
-  for (size_t i = 0; i < rows * D; i++) {
-    bool overflow = false;
-    uint8_t *place = cache + (i / D * Dp + i % D) * item;
-    float value = cache_at(problem, index == 0 ? KEYS : VALUES, i);
-    uint16_t half = hone_f16_from_f32(value, &overflow);
-    if (item == 4)
-      memcpy(place, &value, 4);
-    else
-      memcpy(place, &half, 2);
-  }
+  if (!cache) return hone_fail(status, HONE_EXHAUSTED, "no memory for a cache of %zu bytes", bytes);
+  element_t e = {.seed = index == 0 ? KEYS : VALUES};
+  for (e.head = 0; e.head < problem->kv_heads; e.head++)
+    for (e.position = 0; e.position < operands->capacity; e.position++)
+      for (e.d = 0; e.d < problem->head_dim; e.d++) put_element(operands, &e, cache);
   bool ok = hone_operands_repeat(cache, bytes, spec->cold_bytes / 2, operands, index, status);
   free(cache);
   return ok;
@@ -47,11 +79,12 @@ static bool make_cache(const hone_operands_spec_t *spec, hone_operands_t *operan
 bool hone_operands_attend(const hone_operands_spec_t *spec, hone_operands_t *operands,
                           hone_status_t *status) {
   const hone_format_info_t *info = hone_format_info(operands->spec.cache);
-  if (operands->spec.cache != HONE_F32 && operands->spec.cache != HONE_F16)
+  if (hone_cache_item_bytes(operands->spec.cache) == 0)
     return hone_fail(status, HONE_UNSUPPORTED, "attention over a cache of %s is not tuned",
                      info ? info->name : "an unknown format");
-  // Checks have rows of their own.
-  operands->capacity = (spec->position + spec->rows + ROOM + 63) / 64 * 64;
+  operands->capacity =  // checks have rows of their own
+      (spec->position + spec->rows + ROOM + HONE_CACHE_STEP - 1) / HONE_CACHE_STEP *
+      HONE_CACHE_STEP;
   return make_cache(spec, operands, 0, status) && make_cache(spec, operands, 1, status);
 }
 
@@ -80,13 +113,15 @@ static void attend(const hone_operands_t *operands, const float *q, uint32_t hea
                    double *weights, double *out) {
   const hone_kernel_spec_t *spec = &operands->spec;
   uint32_t D = spec->head_dim;
-  uint64_t base = (uint64_t)(head / (spec->heads / spec->kv_heads)) * operands->capacity;
+  element_t key = {.seed = KEYS, .head = head / (spec->heads / spec->kv_heads)}, value = key;
+  value.seed = VALUES;
   uint32_t first = spec->window && last + 1 > spec->window ? last + 1 - spec->window : 0;
   double largest = -INFINITY, sum = 0;
   for (uint32_t j = first; j <= last; j++) {
     double score = 0;
-    for (uint32_t d = 0; d < D; d++)
-      score += (double)q[d] * (double)cache_at(spec, KEYS, (base + j) * D + d);
+    key.position = j;
+    for (key.d = 0; key.d < D; key.d++)
+      score += (double)q[key.d] * (double)cache_at(operands, &key);
     weights[j] = score * (double)spec->scale;
     largest = fmax(largest, weights[j]);
   }
@@ -94,8 +129,9 @@ static void attend(const hone_operands_t *operands, const float *q, uint32_t hea
   for (uint32_t j = first; j <= last; j++) {
     double weight = exp(weights[j] - largest);
     sum += weight;
-    for (uint32_t d = 0; d < D; d++)
-      out[d] += weight * (double)cache_at(spec, VALUES, (base + j) * D + d);
+    value.position = j;
+    for (value.d = 0; value.d < D; value.d++)
+      out[value.d] += weight * (double)cache_at(operands, &value);
   }
   for (uint32_t d = 0; d < D; d++) out[d] /= sum;
 }

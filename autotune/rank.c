@@ -35,7 +35,7 @@ static double attend_cost(const hone_problem_t *problem, const hone_candidate_t 
   const hone_kernel_spec_t *spec = &problem->spec;
   double tokens = candidate->schedule.tokens ? candidate->schedule.tokens : 1;
   double blocks = ceil(problem->M / tokens), context = problem->position + problem->M;
-  double row = (double)spec->kv_heads * spec->head_dim * (spec->cache == HONE_F32 ? 4 : 2);
+  double row = (double)spec->kv_heads * spec->head_dim * hone_cache_item_bytes(spec->cache);
   double memory = 2 * blocks * context * row / memory_rate;
   double compute = 2 * blocks * tokens * context * spec->heads * spec->head_dim /
                    problem->isa->lanes * multiply_ns;

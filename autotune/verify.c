@@ -78,7 +78,8 @@ static bool check_step(hone_verifier_t *verifier, int index, const hone_kernel_s
   args = hone_step_args(verifier->operands, step, 0, pieces->data);
   memset(pieces->data, FILL, pieces->bytes);
   run_pieces(kernel, &args, units);
-  if (!hone_guarded_intact(out) || !hone_guarded_intact(pieces)) {
+  bool is_intact = hone_guarded_intact(out);
+  if (!hone_guarded_intact(pieces) || !is_intact) {
     hone_evidence_reject(evidence, HONE_VERDICT_WRONG, "M = %u: writes before its output", step->M);
     return false;
   }

@@ -20,6 +20,8 @@ typedef struct hone_compile_options {  // strings are borrowed
   bool rotate;               // q8 activations and their weights by block Hadamard matrices
   const char *rotate_block;  // "32", "64", "128": their size; NULL: 64
   const char *cache;         // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
+  const void *measured;      // times of kernels for the target to select by, or NULL; of the cpu
+                             // target: hone_measured_source_t (codegen/measured.h)
   const char *emit;          // "exe", "lib", "ir", "llvm", "asm", or an export
   const char *to;            // phase name to stop after, or NULL
   const char *dump;          // "PHASE:DIR" or "all:DIR", or NULL
@@ -37,7 +39,6 @@ typedef struct hone_compile_options {  // strings are borrowed
                      // change them belongs into the key of codegen/pack/store.c
   const char *runtime_folder;  // where libhone_rt.a and libhone_program.a lie
   const char *kernel_cache;    // folder of kernels' objects (base/cache.h), or NULL
-  const void *measured;        // of the cpu target: a hone_measured_source_t (codegen/measured.h)
   int64_t threads;             // for kernels and packing weights; 0: number of CPUs
   bool timing;                 // table of phase times on stderr
   bool progress;               // bars on stderr

@@ -9,10 +9,11 @@
 #include "autotune/trial.h"
 #include "base/file.h"
 
+// XDG base directory specification: a relative path counts as unset.
 const char *hone_tool_database_path(hone_tool_t *tool) {
   const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
   if (data && *data == '/') return hone_arena_format(tool->arena, "%s/hone/tuning.db", data);
-  if (!home || !*home) return NULL;
+  if (!home || *home != '/') return NULL;
   return hone_arena_format(tool->arena, "%s/.local/share/hone/tuning.db", home);
 }
 

@@ -48,7 +48,7 @@ static const hone_option_t options[] = {
      .help = "format of embedding and head, as for compile"},
     {HONE_OPTION_CHOICE, "--acts", NULL, "FMT", FIELD(compile.acts), "f32|q8|b1",
      .help = "activations entering linears, as for compile"},
-    {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16",
+    {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16|q8",
      .help = "KV cache, as for compile"},
     {HONE_OPTION_STRINGS, "--import", NULL, "FILE", FIELD(import_from),
      .help = "first merge the records of an export; may be given many times"},

@@ -156,7 +156,7 @@ bool hone_link_kernels(const hone_link_kernels_t *job, hone_arena_t *arena, cons
   bool ok = check_exists(HONE_LINK_LLD, status);
   for (size_t i = 0; i < job->object_count && ok; i++) {
     const char *object = hone_arena_format(arena, "%s/kernels%zu.o", job->scratch, i);
-    ok = write_file(object, (hone_slice_t){job->objects[i].data, job->objects[i].bytes}, status);
+    ok = write_file(object, job->objects[i], status);
     hone_buffer_format(&script, "INPUT(\"%s\")\n", object);
   }
   for (size_t i = 0; i < job->symbol_count; i++)
@@ -166,7 +166,7 @@ bool hone_link_kernels(const hone_link_kernels_t *job, hone_arena_t *arena, cons
   *out_path = hone_path_join(arena, job->scratch, job->name);
   const char *const arguments[] = {HONE_LINK_LLD,   "-shared", "-z", "defs",   "-z",
                                    "separate-code", path,      "-o", *out_path};
-  command_t command = {0};
+  command_t command = {.arena = arena};
   for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) add(&command, arguments[i]);
   return ok && run(&command, hone_path_join(arena, job->scratch, "messages"), arena, status);
 }

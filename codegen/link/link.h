@@ -45,7 +45,7 @@ HONE_MUST_CHECK bool hone_link_run(const hone_link_job_t *job, hone_arena_t *are
 // called `name`: dlopen takes a name for what it has loaded under it before.
 typedef struct hone_link_kernels {
   const char *scratch, *name;
-  const hone_buffer_t *objects;
+  const hone_slice_t *objects;
   size_t object_count;
   const char *const *symbols;
   size_t symbol_count;

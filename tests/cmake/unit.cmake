@@ -7,6 +7,7 @@ function(hone_test_environment test label)
   set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT
     "HONE_SOURCE_DIR=${CMAKE_SOURCE_DIR}"
     "HONE_LLVM_BIN=${HONE_LLVM_BIN}"
+    "XDG_DATA_HOME=${CMAKE_BINARY_DIR}/no-data"  # no tuning database of the developer's
     "XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/test-cache"  # kernels that one test builds serve the next
     "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1"
     "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/cmake/lsan.supp:print_suppressions=0"

@@ -1,0 +1,246 @@
+// Searches on made-up landscapes, where the best is known: times that depend smoothly on the
+// schedule, with bumps, and cost estimates that know a part of it.
+#include "autotune/search.h"
+
+#include <math.h>
+
+#include "autotune/trees.h"
+#include "tests/unit/autotune/fixture.h"
+
+enum { LANDSCAPES = 40 };
+
+typedef struct landscape {
+  uint64_t seed;
+  bool is_blind;  // the cost estimate knows nothing
+  size_t measured, batches, batch_limit;
+  const hone_candidate_t *rejected;  // this one is wrong
+} landscape_t;
+
+// A number in [0, 1) from a seed and a place.
+static double chance(uint64_t seed, uint64_t place) {
+  uint64_t state = seed * 1000003 + place;
+  return (double)(hone_random(&state) >> 11) / 9007199254740992.0;
+}
+
+// Costs per family and preferred values of every field.
+static double true_ns(const landscape_t *land, const hone_candidate_t *candidate, bool has_bumps) {
+  double ns = 1000 * (1 + 2 * chance(land->seed, (uint64_t)candidate->family));
+  uint64_t place = (uint64_t)candidate->family;
+  for (int i = 0; i < HONE_SCHEDULE_FIELD_COUNT; i++) {
+    double value = log2(1 + hone_schedule_get(&candidate->schedule, (hone_schedule_field_t)i));
+    double best = 8 * chance(land->seed, 100 + (uint64_t)i);
+    ns *= 1 + 0.02 * (1 + chance(land->seed, 200 + (uint64_t)i)) * fabs(value - best);
+    place = place * 31 + (uint64_t)(value * 64);
+  }
+  return has_bumps ? ns * (1 + 0.04 * chance(land->seed, 1000 + place)) : ns;
+}
+
+static double cost(void *user, const hone_candidate_t *candidate) {
+  const landscape_t *land = user;
+  if (land->is_blind) return 1;
+  hone_candidate_t partly = *candidate;
+  partly.schedule.prefetch = 0;  // what an estimate cannot know
+  return true_ns(land, &partly, false);
+}
+
+static bool measure(void *user, const hone_candidate_t *candidates, size_t count,
+                    hone_evidence_t *out_evidence, hone_status_t *status) {
+  landscape_t *land = user;
+  (void)status;
+  land->batches++;
+  for (size_t i = 0; i < count; i++) {
+    land->measured++;
+    if (land->rejected && hone_candidate_equal(land->rejected, &candidates[i])) {
+      hone_evidence_reject(&out_evidence[i], HONE_VERDICT_WRONG, "made up");
+      continue;
+    }
+    out_evidence[i] =
+        (hone_evidence_t){.samples = 5, .median_ns = true_ns(land, &candidates[i], true)};
+  }
+  return true;
+}
+
+static bool is_over(void *user) {
+  const landscape_t *land = user;
+  return land->batch_limit && land->batches >= land->batch_limit;
+}
+
+typedef struct world {
+  hone_arena_t *arena;
+  hone_candidates_t space;
+} world_t;
+
+static world_t world_create(void) {
+  hone_status_t status = {0};
+  world_t world = {.arena = hone_arena_create()};
+  hone_kernel_spec_t spec = fixture_linear(256, 512);
+  assert_works(
+      hone_space_list(&spec, hone_cpu_isa_find("avx512"), world.arena, &world.space, &status),
+      &status);
+  assert_true(world.space.count > 60);
+  return world;
+}
+
+static hone_found_t run(const world_t *world, landscape_t *land, hone_strategy_t strategy,
+                        const hone_tried_t *known, size_t known_count) {
+  hone_status_t status = {0};
+  hone_found_t found;
+  const hone_search_t search = {.strategy = strategy,
+                                .space = &world->space,
+                                .untuned = world->space.items[5],
+                                .known = known,
+                                .known_count = known_count,
+                                .seed = land->seed,
+                                .user = land,
+                                .cost = cost,
+                                .measure = measure,
+                                .is_over = is_over};
+  assert_works(hone_search_run(&search, &found, &status), &status);
+  return found;
+}
+
+static double best_of(const world_t *world, const landscape_t *land) {
+  double best = INFINITY;
+  for (size_t i = 0; i < world->space.count; i++)
+    best = fmin(best, true_ns(land, &world->space.items[i], true));
+  return best;
+}
+
+static void test_exhaustive(void **state) {
+  (void)state;
+  world_t world = world_create();
+  landscape_t land = {.seed = 3};
+  hone_found_t found = run(&world, &land, HONE_STRATEGY_EXHAUSTIVE, NULL, 0);
+  assert_int_equal(found.measured, world.space.count);
+  assert_true(found.best.evidence.median_ns == best_of(&world, &land));
+  assert_true(found.untuned.evidence.median_ns == true_ns(&land, &world.space.items[5], true));
+  hone_arena_destroy(world.arena);
+}
+
+// Of exhaustive's speed at least 95 %, with a tenth of its measurements.
+static void test_shortlist(void **state) {
+  (void)state;
+  world_t world = world_create();
+  double speed = 0;
+  size_t measured = 0;
+  for (uint64_t seed = 1; seed <= LANDSCAPES; seed++) {
+    landscape_t land = {.seed = seed};
+    hone_found_t found = run(&world, &land, HONE_STRATEGY_SHORTLIST, NULL, 0);
+    double reached = best_of(&world, &land) / found.best.evidence.median_ns;
+    assert_true(reached > 0.85);
+    speed += reached / LANDSCAPES;
+    measured += found.measured;
+  }
+  print_message("shortlist: %.3f of the speed with %zu of %zu measurements\n", speed, measured,
+                LANDSCAPES * world.space.count);
+  assert_true(speed >= 0.95);
+  assert_true(measured * 10 <= LANDSCAPES * world.space.count);
+  hone_arena_destroy(world.arena);
+}
+
+static double random_search(const world_t *world, const landscape_t *land, size_t count) {
+  uint64_t random = land->seed * 77;
+  double best = INFINITY;
+  for (size_t i = 0; i < count; i++)
+    best = fmin(
+        best,
+        true_ns(land, &world->space.items[hone_random_below(&random, world->space.count)], true));
+  return best;
+}
+
+// Without any estimate, evolution is nearer to the best than as many random draws.
+static void test_evolve(void **state) {
+  (void)state;
+  world_t world = world_create();
+  double evolved = 0, drawn = 0;
+  for (uint64_t seed = 1; seed <= LANDSCAPES; seed++) {
+    landscape_t land = {.seed = seed, .is_blind = true}, again = land;
+    hone_found_t found = run(&world, &land, HONE_STRATEGY_EVOLVE, NULL, 0);
+    hone_found_t same = run(&world, &again, HONE_STRATEGY_EVOLVE, NULL, 0);
+    assert_true(hone_candidate_equal(&found.best.candidate, &same.best.candidate));
+    assert_true(found.measured <= world.space.count / 2);
+    double best = best_of(&world, &land);
+    evolved += found.best.evidence.median_ns / best - 1;
+    drawn += random_search(&world, &land, found.measured) / best - 1;
+  }
+  print_message("evolve: %.4f above the best on average, random draws %.4f\n", evolved / LANDSCAPES,
+                drawn / LANDSCAPES);
+  assert_true(evolved < 0.7 * drawn);
+  hone_arena_destroy(world.arena);
+}
+
+// What is known is not measured again, what was rejected never wins, and an end of the time keeps
+// what there is.
+static void test_known(void **state) {
+  (void)state;
+  world_t world = world_create();
+  landscape_t land = {.seed = 9};
+  hone_found_t first = run(&world, &land, HONE_STRATEGY_EXHAUSTIVE, NULL, 0);
+  hone_tried_t *known = HONE_NEW_ARRAY(world.arena, hone_tried_t, world.space.count);
+  for (size_t i = 0; i < world.space.count; i++) {
+    known[i].candidate = world.space.items[i];
+    known[i].evidence =
+        (hone_evidence_t){.samples = 5, .median_ns = true_ns(&land, &world.space.items[i], true)};
+  }
+  land.measured = 0;
+  hone_found_t second = run(&world, &land, HONE_STRATEGY_EXHAUSTIVE, known, world.space.count);
+  assert_int_equal(land.measured, 0);
+  assert_true(hone_candidate_equal(&second.best.candidate, &first.best.candidate));
+
+  hone_candidate_t winner = first.best.candidate;
+  land.rejected = &winner;
+  hone_found_t third = run(&world, &land, HONE_STRATEGY_EXHAUSTIVE, NULL, 0);
+  assert_false(hone_candidate_equal(&third.best.candidate, &winner));
+
+  landscape_t cut = {.seed = 9, .batch_limit = 1};
+  hone_found_t fourth = run(&world, &cut, HONE_STRATEGY_EXHAUSTIVE, NULL, 0);
+  assert_int_equal(fourth.measured, 1);
+  assert_true(hone_candidate_equal(&fourth.best.candidate, &world.space.items[5]));
+  hone_arena_destroy(world.arena);
+}
+
+// The incumbent stays unless something is better by more than the margin.
+static void test_ties(void **state) {
+  (void)state;
+  world_t world = world_create();
+  landscape_t land = {.seed = 9};
+  hone_found_t best = run(&world, &land, HONE_STRATEGY_EXHAUSTIVE, NULL, 0);
+  hone_tried_t known = {world.space.items[11],
+                        {.samples = 5, .median_ns = best.best.evidence.median_ns * 1.015}};
+  hone_found_t found = run(&world, &land, HONE_STRATEGY_SHORTLIST, &known, 1);
+  // Side by side with the others the incumbent's true time shows.
+  double own = true_ns(&land, &world.space.items[11], true);
+  bool stays = own <= HONE_SEARCH_MARGIN * found.best.evidence.median_ns;
+  assert_int_equal(stays, hone_candidate_equal(&found.best.candidate, &world.space.items[11]));
+  hone_arena_destroy(world.arena);
+}
+
+static void test_trees(void **state) {
+  (void)state;
+  enum { ROWS = 200, WIDTH = 3 };
+  hone_arena_t *arena = hone_arena_create();
+  double features[ROWS][WIDTH], targets[ROWS], error = 0, spread = 0;
+  for (size_t i = 0; i < ROWS; i++) {
+    for (size_t f = 0; f < WIDTH; f++) features[i][f] = chance(5, i * WIDTH + f);
+    targets[i] = (features[i][0] > 0.5 ? 2 : 0) + features[i][1];
+  }
+  hone_trees_t *trees = hone_trees_fit(features[0], targets, ROWS / 2, WIDTH, arena);
+  hone_trees_t *same = hone_trees_fit(features[0], targets, ROWS / 2, WIDTH, arena);
+  for (size_t i = ROWS / 2; i < ROWS; i++) {
+    double value = hone_trees_predict(trees, features[i]);
+    assert_true(value == hone_trees_predict(same, features[i]));
+    error += pow(value - targets[i], 2);
+    spread += pow(targets[i] - 1.5, 2);
+  }
+  assert_true(error < 0.05 * spread);
+  hone_arena_destroy(arena);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_exhaustive), cmocka_unit_test(test_shortlist),
+      cmocka_unit_test(test_evolve),     cmocka_unit_test(test_known),
+      cmocka_unit_test(test_ties),       cmocka_unit_test(test_trees),
+  };
+  return cmocka_run_group_tests_name("search", tests, NULL, NULL);
+}
