@@ -36,7 +36,7 @@ enum {
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 8,
   HONE_FLOW_LIMIT = 8,
-  HONE_ISA_LIMIT = 4,  // instruction set levels in one artefact
+  HONE_ISA_LIMIT = 4,     // instruction set levels in one artefact
   HONE_CACHE_BLOCK = 16,  // positions of a block of the KV cache
   HONE_CACHE_STEP = 32,   // the KV cache's capacity is a multiple
   HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for

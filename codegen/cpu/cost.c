@@ -130,7 +130,8 @@ static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cp
   bool is_tile = spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->schedule.tokens;
   uint64_t tokens = is_tile ? spec->schedule.tokens : 1, tiles = (M + tokens - 1) / tokens;
   double keys = spec->window && spec->window < KEYS ? spec->window : KEYS;
-  double head = hone_head_padded(spec->head_dim), element = spec->cache == HONE_F32 ? 4 : 2;
+  double head = hone_head_padded(spec->head_dim);
+  double element = hone_cache_item_bytes(spec->cache);
   double queries = (double)spec->heads * (double)M, blocks = keys / isa->lanes;
   double bytes = 2 * keys * head * element * spec->kv_heads * (double)tiles;
   double products = queries * keys * 2 * head / 16;

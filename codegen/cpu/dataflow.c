@@ -13,8 +13,8 @@
 #include "codegen/cpu/space.h"
 
 enum { CANDIDATE_LIMIT = 48, GRID_LIMIT = 96, FIELD_LIMIT = 9 };
-// By how much the next choice must win against the one before it: beyond noise where times were
-// measured, beyond what a prior can tell where not.
+// By how much the next choice must win against the one before it: beyond noise at M that both were
+// measured for, beyond what a prior can tell elsewhere.
 static const double measured_gain = 0.02, prior_gain = 0.05;
 
 typedef struct candidate {
@@ -218,12 +218,21 @@ static size_t best_at(const table_t *table, size_t g) {
   return best;
 }
 
+static bool was_measured(const table_t *table, const candidate_t *c, uint32_t M) {
+  const hone_measured_t *below, *above;
+  if (!c->row_count) return false;
+  neighbours(table, c, M, &below, &above);
+  return below && below->M == M;
+}
+
 static void choose(table_t *table) {
   size_t current = best_at(table, 0);
   for (size_t g = 0; g < table->grid_count; g++) {
     size_t best = best_at(table, g);
     const candidate_t *a = &table->candidates[current], *b = &table->candidates[best];
-    double gain = a->row_count && b->row_count ? measured_gain : prior_gain;
+    bool is_measured =
+        was_measured(table, a, table->grid[g]) && was_measured(table, b, table->grid[g]);
+    double gain = is_measured ? measured_gain : prior_gain;
     if (b->ns[g] < a->ns[g] * (1 - gain)) current = best;
     table->chosen[g] = current;
   }

@@ -136,6 +136,12 @@ bool hone_cpu_select(hone_compile_t *compile, hone_cpu_selection_t *out, hone_st
   return true;
 }
 
+hone_plan_options_t hone_cpu_plan_options(const char *cache) {
+  hone_plan_options_t options = {.cache = cache, .isa_count = hone_cpu_isa_count()};
+  for (size_t i = 0; i < options.isa_count; i++) options.isas[i] = hone_cpu_isa_at(i)->name;
+  return options;
+}
+
 // ---- manifest
 
 enum { DIGITS = 4 };

@@ -20,6 +20,8 @@ typedef HONE_LIST(hone_cpu_selected_t) hone_cpu_selection_t;  // in the compile'
 // level than the best does otherwise. What the model brings along stays.
 HONE_MUST_CHECK bool hone_cpu_select(hone_compile_t *compile, hone_cpu_selection_t *out,
                                      hone_status_t *status);
+// Lowering for all levels of isa.def, in its order.
+hone_plan_options_t hone_cpu_plan_options(const char *cache);
 // The manifest's member "dataflow": for each group of launches that do one thing, the kernels of
 // each level by number of rows, and why (docs/artefact.md).
 void hone_cpu_selection_write(const hone_cpu_selection_t *selection, const hone_draft_t *draft,

@@ -152,8 +152,7 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
 
 static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
-  hone_plan_options_t options = {.cache = compile->options.cache, .isa_count = HONE_CPU_ISA_COUNT};
-  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++) options.isas[i] = hone_cpu_isa_at(i)->name;
+  const hone_plan_options_t options = hone_cpu_plan_options(compile->options.cache);
   if (!hone_plan_lower(&compile->model, &options, compile->arena, &state->draft, status))
     return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);

@@ -4,8 +4,7 @@
 #include "tests/unit/codegen/test.h"
 
 #include "base/file.h"
-#include "codegen/cpu/isa.h"
-#include "codegen/plan/plan.h"
+#include "codegen/cpu/select.h"
 #include "codegen/target.h"
 #include "runtime/plan.h"
 
@@ -47,17 +46,11 @@ static void open_model(fixture_t *f, const char *passes, const char *from, const
   assert_ok(&f->status, hone_target_cpu.select_dataflow(&f->compile, &f->status));
 }
 
-static const hone_plan_options_t *plan_options(const char *cache) {
-  static hone_plan_options_t options;
-  options = (hone_plan_options_t){.cache = cache, .isa_count = hone_cpu_isa_count()};
-  for (size_t i = 0; i < options.isa_count; i++) options.isas[i] = hone_cpu_isa_at(i)->name;
-  return &options;
-}
-
 static bool lower(fixture_t *f, const char *cache) {
+  const hone_plan_options_t options = hone_cpu_plan_options(cache);
   if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status))
     return false;
-  return hone_plan_lower(&f->compile.model, plan_options(cache), f->arena, &f->draft, &f->status);
+  return hone_plan_lower(&f->compile.model, &options, f->arena, &f->draft, &f->status);
 }
 
 static void close_model(fixture_t *f) {
@@ -217,8 +210,9 @@ static void what_has_no_kernel_is_refused(void **state) {
 static void phases_out_of_order_are_explained(void **state) {
   (void)state;
   fixture_t f;
+  const hone_plan_options_t options = hone_cpu_plan_options(NULL);
   open_model(&f, "canonical,fuse", NULL, NULL, 0);
-  assert_false(hone_plan_lower(&f.compile.model, plan_options(NULL), f.arena, &f.draft, &f.status));
+  assert_false(hone_plan_lower(&f.compile.model, &options, f.arena, &f.draft, &f.status));
   assert_contains(f.status.message, "plan-memory");
   close_model(&f);
 }
