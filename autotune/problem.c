@@ -51,9 +51,11 @@ void hone_problems_of_plan(const hone_draft_t *draft, const hone_cpu_isa_t *isa,
                            const uint32_t *rows, size_t row_count, hone_arena_t *arena,
                            hone_problem_list_t *out_problems) {
   uint32_t position = hone_problem_position(draft->header.context);
+  size_t level = 0;
+  while (hone_cpu_isa_at(level) != isa) level++;
   *out_problems = (hone_problem_list_t){0};
   for (size_t i = 0; i < draft->launches.count; i++) {
-    const hone_flow_t *flow = &draft->flows.items[draft->launches.items[i].flow];
+    const hone_flow_t *flow = &draft->flows[level].items[draft->launches.items[i].flow];
     hone_problem_t problem = {.isa = isa, .threads = threads, .count = 1};
     problem.spec = draft->kernels.items[flow->kernel[0]].spec;
     if (!is_linear(problem.spec.family) && !is_attention(problem.spec.family)) continue;

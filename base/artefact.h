@@ -35,7 +35,8 @@ enum {
   HONE_TILE_ROWS = 16,
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 8,
-  HONE_FLOW_LIMIT = 4,
+  HONE_FLOW_LIMIT = 8,
+  HONE_ISA_LIMIT = 4,     // instruction set levels in one artefact
   HONE_CACHE_BLOCK = 16,  // positions of a block of the KV cache
   HONE_CACHE_STEP = 32,   // the KV cache's capacity is a multiple
   HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for
@@ -131,7 +132,7 @@ typedef struct hone_flow {
 
 typedef struct hone_launch {
   uint32_t name;  // offset into the plan's strings: "layers.3.attention/qkv"
-  uint32_t flow;  // index of a hone_flow_t
+  uint32_t flow;  // index of a hone_flow_t among those of the machine's level
   hone_operand_t operands[HONE_KERNEL_POINTERS];
 } hone_launch_t;
 
@@ -174,11 +175,11 @@ typedef struct hone_plan {
   // `head_input` as first operand of the first head launch advanced by (first wanted row *
   // row_bytes).
   uint32_t body_count, launch_count;
-  uint32_t flow_count, tensor_count, kernel_count;
-  uint32_t argmax_flow, softmax_flow;  // see families.def
-  uint32_t rope_count;                 // head_dim / 2 inverse frequencies
-  float rope_scale;                    // factor on cos and sin (1 for llama)
-  uint32_t reserved;
+  uint32_t flow_count, tensor_count, kernel_count;  // flow_count: of one level
+  uint32_t argmax_flow, softmax_flow;               // see families.def
+  uint32_t rope_count;                              // head_dim / 2 inverse frequencies
+  float rope_scale;                                 // factor on cos and sin (1 for llama)
+  uint32_t isa_count;  // flow_count flows for each, in the image's order, one level after the other
   uint64_t launches, flows, tensors, kernels, rope,
       strings;           // byte offsets; rope: double[rope_count]
   uint64_t family_name;  // string offset: "llama"
@@ -191,9 +192,10 @@ typedef struct hone_image {
   uint64_t tokenizer_bytes;
   uint32_t isa_count;
   struct hone_image_isa {
-    const char *name;                // "avx512", "avx2": best first
-    hone_kernel_fn *const *kernels;  // plan->kernel_count entries
-  } isa[4];
+    const char *name;  // "avx512", "avx2": best first
+    // plan->kernel_count entries; NULL where no flow of this level leads
+    hone_kernel_fn *const *kernels;
+  } isa[HONE_ISA_LIMIT];
 } hone_image_t;
 
 // .hone.checks: one XXH3 per tensor in the plan's order, of its bytes in .hone.weights.

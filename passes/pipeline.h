@@ -22,6 +22,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const char *cache;         // KV cache "f32", "f16"; NULL: f32 for f32 weights, else f16
   const void *measured;      // times of kernels for the target to select by, or NULL; of the cpu
                              // target: hone_measured_source_t (codegen/measured.h)
+  const char *dataflow;      // "gemv", "flat", "gemm": all linears so; NULL or "auto": selected
   const char *emit;          // "exe", "lib", "ir", "llvm", "asm", or an export
   const char *to;            // phase name to stop after, or NULL
   const char *dump;          // "PHASE:DIR" or "all:DIR", or NULL

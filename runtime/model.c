@@ -9,27 +9,31 @@
 #include "runtime/plan.h"
 #include "runtime/weights.h"
 
-enum {
-  ISA_LIMIT = sizeof(((hone_image_t *)0)->isa) / sizeof(struct hone_image_isa),
-  PATH_LIMIT = 4096
-};
+enum { PATH_LIMIT = 4096 };
 
 // Defined by the object that `hone compile` links in; NULL in a program without one.
 extern const hone_image_t hone_image __attribute__((weak));
 
+// Every kernel that a flow of the level leads to is there.
+static bool has_kernels(const hone_image_t *image, uint32_t isa) {
+  const hone_flow_t *flows = hone_plan_flows(image->plan, isa);
+  for (uint32_t i = 0; i < image->plan->flow_count; ++i) {
+    for (uint32_t j = 0; j < flows[i].count; ++j)
+      if (image->isa[isa].kernels[flows[i].kernel[j]] == NULL) return false;
+  }
+  return true;
+}
+
 static bool check_image(const hone_image_t *image, uint64_t plan_extent, hone_status_t *status) {
   if (image->plan == NULL) return hone_fail(status, HONE_INVALID, "the model's image has no plan");
   if (!hone_plan_check(image->plan, plan_extent, status)) return false;
-  if (image->isa_count < 1 || image->isa_count > ISA_LIMIT) {
+  if (image->isa_count != image->plan->isa_count) {
     return hone_fail(status, HONE_INVALID, "the model's image is damaged: %u instruction sets",
                      image->isa_count);
   }
   for (uint32_t i = 0; i < image->isa_count; ++i) {
     const struct hone_image_isa *isa = &image->isa[i];
-    bool is_good = isa->name != NULL && isa->kernels != NULL;
-    for (uint32_t j = 0; is_good && j < image->plan->kernel_count; ++j)
-      is_good = isa->kernels[j] != NULL;
-    if (!is_good)
+    if (isa->name == NULL || isa->kernels == NULL || !has_kernels(image, i))
       return hone_fail(status, HONE_INVALID, "the model's image is damaged: instruction set %u", i);
   }
   return true;
@@ -78,6 +82,7 @@ static bool open_model(hone_model_t *model, const hone_model_options_t *options,
   if (!check_image(model->image, extent, status)) return false;
   model->plan = model->image->plan;
   if (!pick_isa(model->image, options->isa, &model->isa, status)) return false;
+  model->flows = hone_plan_flows(model->plan, (uint32_t)(model->isa - model->image->isa));
 
   const char *path = options->path != NULL ? options->path : image_path;
   if (path[0] == 0) {

@@ -11,6 +11,7 @@ struct hone_model {
   const hone_image_t *image;
   const hone_plan_t *plan;           // image->plan, checked
   const struct hone_image_isa *isa;  // the chosen kernels
+  const hone_flow_t *flows;          // of their level: plan->flow_count
   const uint8_t *weights;  // plan->weight_bytes, 64-aligned, read-only; NULL if there are none
   void *mapping;           // pages that hold `weights`
   size_t mapping_bytes;

@@ -55,9 +55,12 @@ static bool check_header(const hone_plan_t *plan, uint64_t limit_bytes, hone_sta
   }
   if (plan->bytes < sizeof *plan || plan->bytes > limit_bytes)
     return fail_field(status, "bytes", plan->bytes);
+  if (plan->isa_count < 1 || plan->isa_count > HONE_ISA_LIMIT)
+    return fail_field(status, "isa_count", plan->isa_count);
   return check_array(plan, "launches", plan->launches, plan->launch_count, sizeof(hone_launch_t),
                      status) &&
-         check_array(plan, "flows", plan->flows, plan->flow_count, sizeof(hone_flow_t), status) &&
+         check_array(plan, "flows", plan->flows, (uint64_t)plan->flow_count * plan->isa_count,
+                     sizeof(hone_flow_t), status) &&
          check_array(plan, "tensors", plan->tensors, plan->tensor_count, sizeof(hone_tensor_t),
                      status) &&
          check_array(plan, "kernels", plan->kernels, plan->kernel_count, sizeof(hone_kernel_info_t),
@@ -103,8 +106,8 @@ static bool check_model(const hone_plan_t *plan, hone_status_t *status) {
 }
 
 static bool check_flows(const hone_plan_t *plan, hone_status_t *status) {
-  const hone_flow_t *flows = hone_plan_flows(plan);
-  for (uint32_t i = 0; i < plan->flow_count; ++i) {
+  const hone_flow_t *flows = hone_plan_flows(plan, 0);
+  for (uint32_t i = 0; i < plan->flow_count * plan->isa_count; ++i) {
     const hone_flow_t *flow = &flows[i];
     bool is_good = flow->count >= 1 && flow->count <= HONE_FLOW_LIMIT &&
                    flow->below[flow->count - 1] == UINT32_MAX;

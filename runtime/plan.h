@@ -21,8 +21,9 @@ static inline const char *hone_plan_string(const hone_plan_t *plan, uint64_t off
 static inline const hone_launch_t *hone_plan_launches(const hone_plan_t *plan) {
   return hone_plan_at(plan, plan->launches);
 }
-static inline const hone_flow_t *hone_plan_flows(const hone_plan_t *plan) {
-  return hone_plan_at(plan, plan->flows);
+// plan->flow_count flows of the instruction set level `isa` of the image.
+static inline const hone_flow_t *hone_plan_flows(const hone_plan_t *plan, uint32_t isa) {
+  return (const hone_flow_t *)hone_plan_at(plan, plan->flows) + (size_t)isa * plan->flow_count;
 }
 static inline const hone_tensor_t *hone_plan_tensors(const hone_plan_t *plan) {
   return hone_plan_at(plan, plan->tensors);

@@ -65,14 +65,15 @@ static bool fail_malformed(const char *kind, hone_status_t *status) {
 
 // Weights that decoding one token reads: every tensor some launch uses, but of an embedding one
 // row.
-static uint64_t token_weight_bytes(const hone_plan_t *plan) {
+static uint64_t token_weight_bytes(const hone_model_t *model) {
+  const hone_plan_t *plan = model->plan;
   uint64_t total = 0;
   const hone_launch_t *launches = hone_plan_launches(plan);
   for (uint32_t t = 0; t < plan->tensor_count; ++t) {
     const hone_tensor_t *tensor = &hone_plan_tensors(plan)[t];
     bool is_read = false, is_embedding = false;
     for (uint32_t i = 0; i < plan->launch_count; ++i) {
-      const hone_flow_t *flow = &hone_plan_flows(plan)[launches[i].flow];
+      const hone_flow_t *flow = &model->flows[launches[i].flow];
       const hone_kernel_info_t *kernel =
           &hone_plan_kernels(plan)[flow->kernel[hone_flow_entry(flow, 1)]];
       bool is_embed = strcmp(hone_plan_string(plan, kernel->family), "embed") == 0;
@@ -119,7 +120,7 @@ static bool serve_info(server_t *server, hone_status_t *status) {
       .bos = plan->bos,
       .eos_count = plan->eos_count,
       .weight_bytes = plan->weight_bytes,
-      .token_bytes = token_weight_bytes(plan),
+      .token_bytes = token_weight_bytes(session->model),
       .arena_bytes = plan->arena_bytes,
       .cache_bytes = session->cache_bytes,
   };

@@ -144,7 +144,7 @@ static bool prepare_launches(hone_session_t *session, hone_status_t *status) {
     return hone_fail(status, HONE_EXHAUSTED, "no memory for a session's launches");
   for (uint32_t i = 0; i < plan->launch_count; ++i) {
     session_launch_t *out = &session->launches[i];
-    out->flow = &hone_plan_flows(plan)[launches[i].flow];
+    out->flow = &session->model->flows[launches[i].flow];
     out->args.capacity = session->capacity;
     for (int j = 0; j < HONE_KERNEL_POINTERS; ++j) {
       out->args.ptr[j] = operand_pointer(session, &launches[i].operands[j]);
@@ -349,7 +349,7 @@ bool hone_session_sample(hone_session_t *session, const hone_sampling_t *samplin
   args.ptr[0] = (void *)(uintptr_t)session->last_logits;
   if (temperature == 0) {
     args.ptr[1] = session->picked;
-    run_flow(session, &hone_plan_flows(plan)[plan->argmax_flow], &args, 0);
+    run_flow(session, &session->model->flows[plan->argmax_flow], &args, 0);
     int32_t id = *session->picked;
     if (id < 0 || (uint32_t)id >= plan->vocab || !isfinite(session->last_logits[id])) {
       return hone_fail(
@@ -360,7 +360,7 @@ bool hone_session_sample(hone_session_t *session, const hone_sampling_t *samplin
   } else {
     args.ptr[1] = session->probabilities;
     args.scalar = 1.0 / (double)temperature;
-    run_flow(session, &hone_plan_flows(plan)[plan->softmax_flow], &args, 0);
+    run_flow(session, &session->model->flows[plan->softmax_flow], &args, 0);
     double unit = hone_random_unit(sampling->seed, session->sampled_count);
     if (!hone_sample_pick(session->probabilities, plan->vocab, sampling->top_p, unit,
                           session->candidates, out_id, status)) {

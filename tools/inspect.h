@@ -10,6 +10,9 @@ HONE_MUST_CHECK bool hone_inspect_model(hone_tool_t *tool, const char *path, boo
                                         hone_buffer_t *out, hone_status_t *status);
 HONE_MUST_CHECK bool hone_inspect_artefact(hone_tool_t *tool, const char *path, bool json,
                                            hone_buffer_t *out, hone_status_t *status);
+// Of an artefact: its table of kernels by number of rows, and why they were chosen.
+HONE_MUST_CHECK bool hone_inspect_dataflow(hone_tool_t *tool, const char *path, bool json,
+                                           hone_buffer_t *out, hone_status_t *status);
 // An ELF file, by its first bytes.
 bool hone_inspect_is_artefact(const char *path);
 

@@ -50,6 +50,11 @@ static const hone_option_t options[] = {
     {HONE_OPTION_CHOICE, "--kv", NULL, "FMT", FIELD(compile.cache), "f32|f16|q8",
      .help =
          "KV cache; q8 has a scale per position and head; default: f32 for f32 weights, else f16"},
+    {HONE_OPTION_CHOICE, "--dataflow", NULL, "FAMILY", FIELD(compile.dataflow),
+     "auto|gemv|flat|gemm",
+     .help =
+         "kernel family of linears: selected for each number of rows (auto, default), or always "
+         "the same one, for comparison"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
      .help =
          "choose a format for every tensor so that the whole model has X bits per weight; needs "

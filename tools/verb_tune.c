@@ -8,6 +8,7 @@
 #include "autotune/machine.h"
 #include "autotune/tune.h"
 #include "base/file.h"
+#include "codegen/cpu/select.h"
 #include "codegen/target.h"
 #include "passes/pipeline.h"
 #include "runtime/cpu.h"
@@ -161,12 +162,13 @@ static bool list_problems(hone_tool_t *tool, const fields_t *fields, const plan_
                             .arena = tool->arena,
                             .diagnostics = tool->diagnostics};
   hone_draft_t draft;
+  const hone_plan_options_t lowering = hone_cpu_plan_options(fields->compile.cache);
   compile.options.model = fields->model;
   compile.options.to = "memory";
   bool ok = hone_target_find(fields->target, &compile.target, status) &&
             ir_session_create(tool->diagnostics, &compile.session, status) &&
             hone_compile_run(&compile, status) &&
-            hone_plan_lower(&compile.model, compile.options.cache, tool->arena, &draft, status);
+            hone_plan_lower(&compile.model, &lowering, tool->arena, &draft, status);
   uint32_t threads = fields->threads ? (uint32_t)fields->threads : hone_cpu_count();
   if (ok)
     hone_problems_of_plan(&draft, plan->isa, threads, plan->rows.items, plan->rows.count,

@@ -4,19 +4,19 @@
 // The ELF code is linked at the start of the weights phase, so that packed weights stream straight
 // into the output behind it; the link phase then writes checksums, manifest and section headers,
 // and makes the output appear.
-#include <mlir-c/BuiltinAttributes.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "codegen/cpu/build.h"
+#include "codegen/cpu/select.h"
 #include "codegen/link/link.h"
 #include "codegen/target.h"
-#include "passes/pipeline.h"
 
 enum { PAGE_BYTES = 4096, KERNEL_CACHE_BYTES = 256 << 20 };
 
 typedef struct cpu_state {
   hone_arena_t *arena;
+  hone_cpu_selection_t selection;
   hone_draft_t draft;
   hone_buffer_t plan;
   hone_cpu_build_t *kernels;  // (kernel_count): one after the other, level after level
@@ -31,55 +31,6 @@ typedef struct cpu_state {
 
 // ---- phase dataflow
 
-static const char *choose_linear(MlirOperation op) {
-  hone_format_t rows;
-  int64_t M, K;
-  bool is_signs = ir_value_shape(ir_op_operand(op, 0), &rows, &M, &K) && rows.storage == HONE_B1;
-  return is_signs ? "gemv prefetch=64 < 2, flat" : "gemv prefetch=64 < 2, flat < 16, gemm";
-}
-
-// Decode reads each weight once whatever the family; from 2 rows on gemm reads a weight once per
-// block of rows where gemv reads it once per row. So gemv is used for one row only. Attention: a
-// tile of rows shares the keys it reads.
-static const char *choose(MlirOperation op) {
-  switch (ir_op_kind(op)) {
-    case IR_OP_LINEAR: return choose_linear(op);
-    case IR_OP_ATTEND_PACKED: return "attend_decode < 2, attend_prefill tokens=4";
-    case IR_OP_EMBED: return "embed";
-    case IR_OP_NORM: return "norm";
-    case IR_OP_QUANTIZE: return "quantize";
-    case IR_OP_GLU: return "glu";
-    case IR_OP_ADD: return "add";
-    default: return NULL;
-  }
-}
-
-// A dataflow that the textual model brings along stays.
-static void set_flow(MlirOperation op, const char *flow) {
-  MlirStringRef name = mlirStringRefCreateFromCString("hone.dataflow");
-  if (!mlirAttributeIsNull(mlirOperationGetAttributeByName(op, name))) return;
-  MlirAttribute text =
-      mlirStringAttrGet(mlirOperationGetContext(op), mlirStringRefCreateFromCString(flow));
-  mlirOperationSetAttributeByName(op, name, text);
-}
-
-static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
-  (void)status;
-  for (size_t i = 0; i < ir_block_count(&compile->model); i++) {
-    ir_block_t block;
-    if (!ir_block_at(&compile->model, i, &block)) continue;
-    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(block.function, 0));
-    MlirOperation op = mlirBlockGetFirstOperation(body);
-    for (; !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
-      const char *flow = choose(op);
-      if (flow) set_flow(op, flow);
-    }
-  }
-  return true;
-}
-
-// ---- phase kernels
-
 static void close_state(void *data) {
   cpu_state_t *state = data;
   if (!state) return;
@@ -90,6 +41,16 @@ static void close_state(void *data) {
   hone_buffer_deinit(&state->image);
 }
 
+static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
+  cpu_state_t *state = HONE_NEW(compile->arena, cpu_state_t);
+  state->arena = compile->arena;
+  compile->target_state = state;
+  compile->target_state_close = close_state;
+  return hone_cpu_select(compile, &state->selection, status);
+}
+
+// ---- phase kernels
+
 static bool emits(const hone_compile_t *compile, const char *kind) {
   return compile->options.emit && !strcmp(compile->options.emit, kind);
 }
@@ -98,11 +59,14 @@ static bool writes_artefact(const hone_compile_t *compile) {
   return !compile->options.emit || emits(compile, "exe") || emits(compile, "lib");
 }
 
-static const char *const *kernel_symbols(cpu_state_t *state, const hone_cpu_isa_t *isa) {
+// NULL for kernels that no flow of the level leads to: they are not built for it.
+static const char *const *kernel_symbols(cpu_state_t *state, size_t isa_index) {
   size_t count = state->draft.kernels.count;
+  const hone_cpu_isa_t *isa = hone_cpu_isa_at(isa_index);
   const char **symbols = HONE_NEW_ARRAY(state->arena, const char *, count);
   for (size_t i = 0; i < count; i++) {
     const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
+    if (!(kernel->isas & 1u << isa_index)) continue;
     symbols[i] = hone_cpu_symbol(isa, kernel->spec.family, kernel->name, state->arena);
   }
   return symbols;
@@ -113,9 +77,10 @@ static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
   size_t count = state->draft.kernels.count;
   state->kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_build_t, count * HONE_CPU_ISA_COUNT);
   for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++) {
-    const char *const *symbols = kernel_symbols(state, hone_cpu_isa_at(isa));
+    const char *const *symbols = kernel_symbols(state, isa);
     for (size_t i = 0; i < count; i++) {
       const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
+      if (!symbols[i]) continue;
       state->kernels[state->kernel_count++] = (hone_cpu_build_t){
           .isa = hone_cpu_isa_at(isa),
           .spec = kernel->spec,
@@ -137,15 +102,18 @@ static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
 }
 
 // All kernels of a level in one module, to be read.
-static bool build_text(hone_compile_t *compile, const hone_cpu_isa_t *isa, hone_cpu_emit_t form,
+static bool build_text(hone_compile_t *compile, size_t isa, hone_cpu_emit_t form,
                        hone_buffer_t *out, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
-  size_t count = state->draft.kernels.count;
+  size_t count = 0;
   const char *const *symbols = kernel_symbols(state, isa);
-  hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, count);
-  for (size_t i = 0; i < count; i++)
-    kernels[i] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
-  return hone_cpu_object_build(compile->session, isa, kernels, count, form, out, status);
+  hone_cpu_kernel_t *kernels =
+      HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, state->draft.kernels.count);
+  for (size_t i = 0; i < state->draft.kernels.count; i++)
+    if (symbols[i])
+      kernels[count++] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
+  return hone_cpu_object_build(compile->session, hone_cpu_isa_at(isa), kernels, count, form, out,
+                               status);
 }
 
 static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_status_t *status) {
@@ -155,7 +123,7 @@ static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_statu
   for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++) {
     hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";",
                        hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
-    ok = build_text(compile, hone_cpu_isa_at(i), form, &text, status);
+    ok = build_text(compile, i, form, &text, status);
   }
   ok = ok && hone_output_create(compile->options.output, 0644, &output, status) &&
        hone_output_write(output, text.data, text.bytes, status) &&
@@ -176,19 +144,16 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
   };
   for (size_t i = 0; i < spec.isa_count; i++) {
     spec.isa_names[i] = hone_cpu_isa_at(i)->name;
-    spec.symbols[i] = kernel_symbols(state, hone_cpu_isa_at(i));
+    spec.symbols[i] = kernel_symbols(state, i);
   }
   hone_cpu_llvm_initialise();
   return hone_image_build(&spec, &state->image, status);
 }
 
 static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
-  cpu_state_t *state = HONE_NEW(compile->arena, cpu_state_t);
-  state->arena = compile->arena;
-  compile->target_state = state;
-  compile->target_state_close = close_state;
-  if (!hone_plan_lower(&compile->model, compile->options.cache, compile->arena, &state->draft,
-                       status))
+  cpu_state_t *state = compile->target_state;
+  const hone_plan_options_t options = hone_cpu_plan_options(compile->options.cache);
+  if (!hone_plan_lower(&compile->model, &options, compile->arena, &state->draft, status))
     return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);
   if (!writes_artefact(compile)) return true;  // the link phase builds them as text
@@ -253,6 +218,11 @@ static bool write_checks(hone_compile_t *compile, hone_status_t *status) {
   return hone_output_write_at(state->output, offset, checks, bytes, status);
 }
 
+static void write_dataflow(void *user, hone_json_t *json) {
+  const cpu_state_t *state = user;
+  hone_cpu_selection_write(&state->selection, &state->draft, state->arena, json);
+}
+
 static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   const char *names[HONE_CPU_ISA_COUNT];
@@ -265,6 +235,8 @@ static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
       .errors = state->errors,
       .isa_count = HONE_CPU_ISA_COUNT,
       .isa_names = names,
+      .write_dataflow = write_dataflow,
+      .user = state,
   };
   hone_manifest_write(&spec, &text);
   uint64_t offset = hone_elf_writer_reserve(state->writer, HONE_SECTION_MANIFEST, text.bytes, 1);

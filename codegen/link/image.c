@@ -37,6 +37,8 @@ static LLVMValueRef add_table(image_t *image, size_t isa, hone_arena_t *arena) {
   LLVMValueRef *entries = HONE_NEW_ARRAY(arena, LLVMValueRef, count);
   LLVMTypeRef function = LLVMFunctionType(LLVMVoidTypeInContext(image->context), NULL, 0, 0);
   for (size_t i = 0; i < count; i++) {
+    entries[i] = LLVMConstNull(image->pointer);
+    if (!image->spec->symbols[isa][i]) continue;
     entries[i] = LLVMAddFunction(image->module, image->spec->symbols[isa][i], function);
     LLVMSetVisibility(entries[i], LLVMHiddenVisibility);
   }
@@ -48,8 +50,8 @@ static void add_image(image_t *image, hone_arena_t *arena) {
   const hone_image_spec_t *spec = image->spec;
   LLVMTypeRef entry_types[] = {image->pointer, image->pointer};
   LLVMTypeRef entry_type = LLVMStructTypeInContext(image->context, entry_types, 2, 0);
-  LLVMValueRef isas[HONE_LINK_ISAS];
-  for (size_t i = 0; i < HONE_LINK_ISAS; i++) {
+  LLVMValueRef isas[HONE_ISA_LIMIT];
+  for (size_t i = 0; i < HONE_ISA_LIMIT; i++) {
     isas[i] = LLVMConstNull(entry_type);
     if (i >= spec->isa_count) continue;
     LLVMValueRef fields[] = {add_bytes(image, "isa", hone_slice(spec->isa_names[i]), true),
@@ -61,7 +63,7 @@ static void add_image(image_t *image, hone_arena_t *arena) {
       add_bytes(image, "tokenizer", spec->tokenizer, false),
       LLVMConstInt(image->i64, spec->tokenizer.bytes, 0),
       LLVMConstInt(image->i32, spec->isa_count, 0),
-      LLVMConstArray2(entry_type, isas, HONE_LINK_ISAS),
+      LLVMConstArray2(entry_type, isas, HONE_ISA_LIMIT),
   };
   LLVMValueRef global =
       add_constant(image, "hone_image", LLVMConstStructInContext(image->context, fields, 5, 0), 16);

@@ -4,10 +4,9 @@
 #define HONE_CODEGEN_LINK_LINK_H
 
 #include "base/file.h"
+#include "base/json.h"
 #include "codegen/pack/pack.h"
 #include "codegen/plan/plan.h"
-
-enum { HONE_LINK_ISAS = 4 };  // as hone_image_t
 
 // The note `.note.hone`: 32 bytes, 8-aligned, plan version as its description.
 #define HONE_LINK_NOTE_NAME "hone"
@@ -21,8 +20,8 @@ typedef struct hone_image_spec {
   const char *triple;
   hone_slice_t plan, tokenizer;  // an empty tokenizer is a null pointer in the image
   size_t isa_count, kernel_count;
-  const char *isa_names[HONE_LINK_ISAS];
-  const char *const *symbols[HONE_LINK_ISAS];  // (kernel_count) per ISA
+  const char *isa_names[HONE_ISA_LIMIT];
+  const char *const *symbols[HONE_ISA_LIMIT];  // (kernel_count) per level; NULL: not built for it
 } hone_image_spec_t;
 HONE_MUST_CHECK bool hone_image_build(const hone_image_spec_t *spec, hone_buffer_t *out_object,
                                       hone_status_t *status);
@@ -74,6 +73,8 @@ typedef struct hone_manifest_spec {
   const hone_quant_error_t *errors;  // per tensor; zero where nothing was quantized
   size_t isa_count;
   const char *const *isa_names;
+  void (*write_dataflow)(void *user, hone_json_t *json);  // the member "dataflow"
+  void *user;
 } hone_manifest_spec_t;
 void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out);
 

@@ -43,6 +43,7 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   hone_json_string(json, "head", options->head);
   hone_json_string(json, "acts", options->acts);
   hone_json_string(json, "kv", options->cache);
+  hone_json_string(json, "dataflow", options->dataflow);
   hone_json_string(json, "solver", options->solver);
   if (options->calibrate) {
     hone_json_string(json, "calibrate", hone_path_base(options->calibrate));
@@ -155,6 +156,7 @@ void hone_manifest_write(const hone_manifest_spec_t *spec, hone_buffer_t *out) {
   for (size_t i = 0; i < spec->draft->kernels.count; i++)
     hone_json_string(&json, NULL, spec->draft->kernels.items[i].name);
   hone_json_array_end(&json);
+  spec->write_dataflow(spec->user, &json);
   hone_json_array_begin(&json, "launches");
   for (size_t i = 0; i < spec->draft->launches.count; i++)
     hone_json_string(&json, NULL, spec->draft->launches.items[i].name);

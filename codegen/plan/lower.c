@@ -5,8 +5,6 @@
 
 #include "codegen/plan/plan_internal.h"
 
-enum { SAMPLING_FLOWS = 2 };
-
 bool hone_lower_operand(hone_lower_t *lower, ir_value_t value, hone_operand_t *out_operand) {
   if (mlirValueEqual(value, lower->argument)) {
     *out_operand = lower->stream;
@@ -68,37 +66,57 @@ bool hone_lower_result(hone_lower_t *lower, MlirOperation op, hone_operand_t *ou
   return true;
 }
 
-static uint32_t add_kernel(hone_lower_t *lower, const hone_kernel_spec_t *spec) {
+static uint32_t add_kernel(hone_lower_t *lower, const hone_kernel_spec_t *spec, size_t isa) {
   hone_draft_t *draft = lower->draft;
   const char *name = hone_kernel_spec_name(spec, lower->arena);
-  for (size_t i = 0; i < draft->kernels.count; i++)
-    if (!strcmp(draft->kernels.items[i].name, name)) return (uint32_t)i;
-  hone_list_push(lower->arena, &draft->kernels, (hone_draft_kernel_t){name, *spec});
-  return (uint32_t)draft->kernels.count - 1;
+  size_t i = 0;
+  while (i < draft->kernels.count && strcmp(draft->kernels.items[i].name, name)) i++;
+  if (i == draft->kernels.count)
+    hone_list_push(lower->arena, &draft->kernels, (hone_draft_kernel_t){name, *spec, 0});
+  draft->kernels.items[i].isas |= 1u << isa;
+  return (uint32_t)i;
 }
 
-bool hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
-                     const hone_flow_choice_t *choices, size_t count, uint32_t *out_flow) {
-  hone_draft_t *draft = lower->draft;
+static hone_flow_t make_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
+                             const hone_lower_choices_t *choices, size_t isa) {
   hone_flow_t flow;
   memset(&flow, 0, sizeof flow);  // equal flows are found by their bytes
-  flow.count = (uint32_t)count;
-  for (size_t i = 0; i < count; i++) {
+  flow.count = (uint32_t)choices->count;
+  for (size_t i = 0; i < choices->count; i++) {
     hone_kernel_spec_t chosen = *spec;
-    chosen.family = choices[i].family;
-    chosen.schedule = choices[i].schedule;
-    flow.below[i] = choices[i].below;
-    flow.kernel[i] = add_kernel(lower, &chosen);
+    chosen.family = choices->items[i].family;
+    chosen.schedule = choices->items[i].schedule;
+    flow.below[i] = choices->items[i].below;
+    flow.kernel[i] = add_kernel(lower, &chosen, isa);
     hone_kernel_spec_units(&chosen, &flow.unit_count[i], &flow.unit_rows[i]);
   }
-  for (size_t i = 0; i < draft->flows.count; i++) {
-    if (memcmp(&draft->flows.items[i], &flow, sizeof flow)) continue;
-    *out_flow = (uint32_t)i;
-    return true;
-  }
-  hone_list_push(lower->arena, &draft->flows, flow);
-  *out_flow = (uint32_t)draft->flows.count - 1;
+  return flow;
+}
+
+static bool is_flow(const hone_lower_t *lower, size_t index, const hone_flow_t *flows) {
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++)
+    if (memcmp(&lower->draft->flows[isa].items[index], &flows[isa], sizeof *flows)) return false;
   return true;
+}
+
+uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
+                         const hone_lower_choices_t *choices) {
+  hone_draft_t *draft = lower->draft;
+  hone_flow_t flows[HONE_ISA_LIMIT];
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++)
+    flows[isa] = make_flow(lower, spec, &choices[isa], isa);
+  for (size_t i = 0; i < draft->flows[0].count; i++)
+    if (is_flow(lower, i, flows)) return (uint32_t)i;
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++)
+    hone_list_push(lower->arena, &draft->flows[isa], flows[isa]);
+  return (uint32_t)draft->flows[0].count - 1;
+}
+
+uint32_t hone_lower_only(hone_lower_t *lower, const hone_kernel_spec_t *spec) {
+  hone_lower_choices_t choices[HONE_ISA_LIMIT] = {0};
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++)
+    choices[isa] = (hone_lower_choices_t){{{.family = spec->family, .below = UINT32_MAX}}, 1};
+  return hone_lower_flow(lower, spec, choices);
 }
 
 void hone_lower_launch(hone_lower_t *lower, const char *part, uint32_t flow,
@@ -200,31 +218,26 @@ static hone_storage_t default_cache(const ir_model_t *model) {
   return HONE_F32;
 }
 
-static bool choose_cache(hone_lower_t *lower, const char *cache) {
+bool hone_lower_cache(const ir_model_t *model, const char *name, hone_storage_t *out_storage,
+                      hone_status_t *status) {
   hone_format_t format;
-  lower->cache = default_cache(lower->model);
-  if (cache) {
-    if (!hone_format_parse(cache, &format, lower->status)) return false;
-    if (!hone_cache_item_bytes(format.storage))
-      return hone_fail(lower->status, HONE_UNSUPPORTED,
-                       "the KV cache can be f32, f16 or q8, not %s (--kv)", cache);
-    lower->cache = format.storage;
-  }
-  lower->draft->header.cache_storage = (uint32_t)lower->cache;
+  *out_storage = default_cache(model);
+  if (!name) return true;
+  if (!hone_format_parse(name, &format, status)) return false;
+  if (!hone_cache_item_bytes(format.storage))
+    return hone_fail(status, HONE_UNSUPPORTED, "the KV cache can be f32, f16 or q8, not %s (--kv)",
+                     name);
+  *out_storage = format.storage;
   return true;
 }
 
 // Kernels that the runtime's sampler calls on rows of logits; they belong to no op.
-static bool add_sampling(hone_lower_t *lower) {
+static void add_sampling(hone_lower_t *lower) {
   hone_plan_t *header = &lower->draft->header;
-  uint32_t *const flows[SAMPLING_FLOWS] = {&header->argmax_flow, &header->softmax_flow};
-  const hone_family_t families[SAMPLING_FLOWS] = {HONE_FAMILY_ARGMAX, HONE_FAMILY_SOFTMAX};
-  const hone_kernel_spec_t spec = {.K = header->vocab};
-  for (int i = 0; i < SAMPLING_FLOWS; i++) {
-    hone_flow_choice_t choice = {.family = families[i], .below = UINT32_MAX};
-    if (!hone_lower_flow(lower, &spec, &choice, 1, flows[i])) return false;
-  }
-  return true;
+  hone_kernel_spec_t spec = {.family = HONE_FAMILY_ARGMAX, .K = header->vocab};
+  header->argmax_flow = hone_lower_only(lower, &spec);
+  spec.family = HONE_FAMILY_SOFTMAX;
+  header->softmax_flow = hone_lower_only(lower, &spec);
 }
 
 static bool lower_blocks(hone_lower_t *lower) {
@@ -244,19 +257,24 @@ static bool lower_blocks(hone_lower_t *lower) {
   return check_head(lower);
 }
 
-bool hone_plan_lower(const ir_model_t *model, const char *cache, hone_arena_t *arena,
-                     hone_draft_t *out_draft, hone_status_t *status) {
+bool hone_plan_lower(const ir_model_t *model, const hone_plan_options_t *options,
+                     hone_arena_t *arena, hone_draft_t *out_draft, hone_status_t *status) {
   memset(out_draft, 0, sizeof *out_draft);
   hone_lower_t lower = {
       .model = model,
+      .options = options,
       .arena = arena,
       .draft = out_draft,
       .status = status,
       .stream = {.space = HONE_SPACE_IDS, .row_bytes = sizeof(int32_t)},
   };
-  if (!read_header(&lower) || !choose_cache(&lower, cache)) return false;
+  if (!read_header(&lower) || !hone_lower_cache(model, options->cache, &lower.cache, status))
+    return false;
+  out_draft->header.cache_storage = (uint32_t)lower.cache;
+  out_draft->header.isa_count = (uint32_t)options->isa_count;
   if (!lower_blocks(&lower)) return false;
   if (out_draft->header.layers == 0)
     return hone_fail(status, HONE_UNSUPPORTED, "the model has no attention; nothing to cache");
-  return add_sampling(&lower);
+  add_sampling(&lower);
+  return true;
 }

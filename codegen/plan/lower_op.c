@@ -8,21 +8,48 @@
 // The families an op may choose from, as a set of bits.
 #define IN(family) (1u << HONE_FAMILY_##family)
 
-typedef struct flow_text {
-  hone_flow_choice_t choices[HONE_FLOW_LIMIT];
-  size_t count;
-} flow_text_t;
-
-static bool read_flow(hone_lower_t *lower, MlirOperation op, uint32_t families, flow_text_t *out) {
-  const char *text = ir_op_string(op, "hone.dataflow", lower->model->session);
-  if (!text)
-    return hone_fail(lower->status, HONE_INVALID,
-                     "no attribute hone.dataflow: the phase dataflow has not run");
-  if (!hone_flow_parse(text, out->choices, &out->count, lower->status)) return false;
+static bool read_level(hone_lower_t *lower, const char *text, uint32_t families,
+                       hone_lower_choices_t *out) {
+  if (!hone_flow_parse(text, out->items, &out->count, lower->status)) return false;
   for (size_t i = 0; i < out->count; i++) {
-    if (families & 1u << out->choices[i].family) continue;
+    if (families & 1u << out->items[i].family) continue;
     return hone_fail(lower->status, HONE_INVALID, "dataflow '%s': family %s does not do this op",
-                     text, hone_family_name(out->choices[i].family));
+                     text, hone_family_name(out->items[i].family));
+  }
+  return true;
+}
+
+// A slip in a level's name must not go unnoticed.
+static bool check_levels(hone_lower_t *lower, MlirOperation op) {
+  static const char prefix[] = "hone.dataflow.";
+  for (intptr_t i = 0; i < mlirOperationGetNumAttributes(op); i++) {
+    MlirStringRef name = mlirIdentifierStr(mlirOperationGetAttribute(op, i).name);
+    hone_slice_t level = {name.data + sizeof prefix - 1, name.length - (sizeof prefix - 1)};
+    bool known = name.length < sizeof prefix || memcmp(name.data, prefix, sizeof prefix - 1);
+    for (size_t isa = 0; !known && isa < lower->options->isa_count; isa++)
+      known = hone_slice_is(level, lower->options->isas[isa]);
+    if (!known)
+      return hone_fail(lower->status, HONE_INVALID,
+                       "%.*s names no instruction set level of the target", (int)name.length,
+                       name.data);
+  }
+  return true;
+}
+
+// Of each level: the attribute hone.dataflow.LEVEL, or hone.dataflow.
+static bool read_flow(hone_lower_t *lower, MlirOperation op, uint32_t families,
+                      hone_lower_choices_t *out) {
+  ir_session_t *session = lower->model->session;
+  const char *common = ir_op_string(op, "hone.dataflow", session);
+  if (!check_levels(lower, op)) return false;
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++) {
+    const char *own = ir_op_string(
+        op, hone_arena_format(lower->arena, "hone.dataflow.%s", lower->options->isas[isa]),
+        session);
+    if (!own && !common)
+      return hone_fail(lower->status, HONE_INVALID,
+                       "no attribute hone.dataflow: the phase dataflow has not run");
+    if (!read_level(lower, own ? own : common, families, &out[isa])) return false;
   }
   return true;
 }
@@ -53,12 +80,11 @@ static bool expect_f32(hone_lower_t *lower, ir_value_t value, const char *what) 
 // Launch of an op with one spec: flow from the attribute, the last operand is the result.
 static bool finish(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
                    const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t count) {
-  flow_text_t flow;
-  uint32_t index;
-  if (!read_flow(lower, op, families, &flow)) return false;
-  if (!hone_lower_flow(lower, spec, flow.choices, flow.count, &index)) return false;
+  hone_lower_choices_t choices[HONE_ISA_LIMIT];
+  if (!read_flow(lower, op, families, choices)) return false;
+  uint32_t flow = hone_lower_flow(lower, spec, choices);
   if (!hone_lower_result(lower, op, &operands[count - 1])) return false;
-  hone_lower_launch(lower, part, index, operands, count);
+  hone_lower_launch(lower, part, flow, operands, count);
   return true;
 }
 
@@ -138,33 +164,41 @@ static const char *last_part(const char *recipe) {
   return dot ? dot + 1 : recipe ? recipe : "linear";
 }
 
-static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
-  enum { X, WEIGHT, BIAS, RESIDUAL, OUT, COUNT };
-  hone_operand_t operands[COUNT] = {0};
+enum { X, WEIGHT, BIAS, RESIDUAL, OUT, LINEAR_COUNT };  // of a linear's launch
+static const uint32_t linear_families = IN(GEMV) | IN(FLAT) | IN(GEMM);
+static const uint32_t attend_families = IN(ATTEND_DECODE) | IN(ATTEND_PREFILL);
+
+static bool describe_linear(hone_lower_t *lower, MlirOperation op, hone_kernel_spec_t *out_spec) {
   shape_t x, weight, out;
-  ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
   if (!read_shape(lower, ir_op_operand(op, X), &x)) return false;
   if (!read_shape(lower, ir_op_operand(op, WEIGHT), &weight)) return false;
-  hone_kernel_spec_t spec = {
+  *out_spec = (hone_kernel_spec_t){
+      .family = HONE_FAMILY_GEMV,
       .weight = weight.format,
       .input = x.storage,
       .N = (uint32_t)weight.rows,
       .K = (uint32_t)weight.columns,
-      .bias = !ir_value_is_null(bias),
-      .residual = !ir_value_is_null(residual),
+      .bias = !ir_value_is_null(ir_op_operand(op, BIAS)),
+      .residual = !ir_value_is_null(ir_op_operand(op, RESIDUAL)),
   };
-  if (!read_epilogue(lower, op, &spec)) return false;
   if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
-  spec.output = out.storage;
-  spec.rotate = (uint8_t)ir_op_int(op, "rotate", 0);
+  out_spec->output = out.storage;
+  out_spec->rotate = (uint8_t)ir_op_int(op, "rotate", 0);
+  return read_epilogue(lower, op, out_spec);
+}
+
+static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
+  hone_operand_t operands[LINEAR_COUNT] = {0};
+  hone_kernel_spec_t spec;
+  ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
+  if (!describe_linear(lower, op, &spec)) return false;
   if (!hone_lower_operand(lower, ir_op_operand(op, X), &operands[X])) return false;
   if (!hone_lower_weight(lower, ir_op_operand(op, WEIGHT), &operands[WEIGHT])) return false;
   if (spec.bias && !hone_lower_weight(lower, bias, &operands[BIAS])) return false;
   if (spec.residual && !expect_f32(lower, residual, "the residual")) return false;
   if (spec.residual && !hone_lower_operand(lower, residual, &operands[RESIDUAL])) return false;
   const char *recipe = ir_value_recipe(ir_op_operand(op, WEIGHT), lower->model->session);
-  return finish(lower, op, last_part(recipe), IN(GEMV) | IN(FLAT) | IN(GEMM), &spec, operands,
-                COUNT);
+  return finish(lower, op, last_part(recipe), linear_families, &spec, operands, LINEAR_COUNT);
 }
 
 // All layers share head counts and rope: the plan has one cache shape and one table of frequencies.
@@ -195,30 +229,40 @@ static bool note_attention(hone_lower_t *lower, const ir_attention_t *a) {
   return true;
 }
 
+static hone_kernel_spec_t describe_attention(const hone_lower_t *lower, const ir_attention_t *a) {
+  return (hone_kernel_spec_t){
+      .family = HONE_FAMILY_ATTEND_DECODE,
+      .heads = (uint32_t)a->heads,
+      .kv_heads = (uint32_t)a->kv_heads,
+      .head_dim = (uint32_t)a->head_dim,
+      .cache = lower->cache,
+      .window = (uint32_t)a->window,
+      .scale = (float)a->scale,
+  };
+}
+
+static bool read_attention(hone_lower_t *lower, MlirOperation op, ir_attention_t *out) {
+  return (ir_op_attention(op, lower->model->session, out) && out->frequencies) ||
+         hone_fail(lower->status, HONE_INVALID, "its attributes are incomplete");
+}
+
 // attend_packed -> rope_kv (rotates q in place, fills the cache), then attention over the cache.
 static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
   ir_attention_t attention;
   hone_operand_t qkv, out;
-  flow_text_t flow;
-  uint32_t rope_flow, attend_flow;
-  if (!ir_op_attention(op, lower->model->session, &attention) || !attention.frequencies)
-    return hone_fail(lower->status, HONE_INVALID, "its attributes are incomplete");
+  hone_lower_choices_t choices[HONE_ISA_LIMIT];
+  if (!read_attention(lower, op, &attention)) return false;
   if (!note_attention(lower, &attention)) return false;
   if (!expect_f32(lower, ir_op_operand(op, 0), "packed q, k and v")) return false;
   if (!expect_f32(lower, mlirOperationGetResult(op, 0), "the result")) return false;
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &qkv)) return false;
-  hone_kernel_spec_t spec = {
-      .heads = (uint32_t)attention.heads,
-      .kv_heads = (uint32_t)attention.kv_heads,
-      .head_dim = (uint32_t)attention.head_dim,
-      .cache = lower->cache,
-  };
-  const hone_flow_choice_t rope = {.family = HONE_FAMILY_ROPE_KV, .below = UINT32_MAX};
-  if (!hone_lower_flow(lower, &spec, &rope, 1, &rope_flow)) return false;
-  spec.window = (uint32_t)attention.window;
-  spec.scale = (float)attention.scale;
-  if (!read_flow(lower, op, IN(ATTEND_DECODE) | IN(ATTEND_PREFILL), &flow)) return false;
-  if (!hone_lower_flow(lower, &spec, flow.choices, flow.count, &attend_flow)) return false;
+  hone_kernel_spec_t spec = describe_attention(lower, &attention), rope = spec;
+  rope.family = HONE_FAMILY_ROPE_KV;
+  rope.window = 0;
+  rope.scale = 0;
+  uint32_t rope_flow = hone_lower_only(lower, &rope);
+  if (!read_flow(lower, op, attend_families, choices)) return false;
+  uint32_t attend_flow = hone_lower_flow(lower, &spec, choices);
   if (!hone_lower_result(lower, op, &out)) return false;
   uint64_t layer = lower->draft->header.layers++;
   hone_operand_t frequencies = {.space = HONE_SPACE_ROPE,
@@ -229,6 +273,26 @@ static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
                     4);
   hone_lower_launch(lower, "attend", attend_flow, (hone_operand_t[]){qkv, keys, values, out}, 4);
   return true;
+}
+
+bool hone_plan_choices(const ir_model_t *model, MlirOperation op, const char *cache,
+                       hone_kernel_spec_t *out_spec, uint32_t *out_families,
+                       hone_status_t *status) {
+  hone_lower_t lower = {.model = model, .status = status};
+  ir_attention_t attention;
+  *out_families = 0;
+  switch (ir_op_kind(op)) {
+    case IR_OP_LINEAR:
+      *out_families = linear_families;
+      return describe_linear(&lower, op, out_spec);
+    case IR_OP_ATTEND_PACKED:
+      if (!hone_lower_cache(model, cache, &lower.cache, status)) return false;
+      if (!read_attention(&lower, op, &attention)) return false;
+      *out_spec = describe_attention(&lower, &attention);
+      *out_families = attend_families;
+      return true;
+    default: return true;
+  }
 }
 
 static bool lower_binary(hone_lower_t *lower, MlirOperation op, bool is_glu) {

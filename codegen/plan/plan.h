@@ -16,6 +16,7 @@ typedef struct hone_draft_launch {
 typedef struct hone_draft_kernel {
   const char *name;  // hone_kernel_spec_name: unique within the draft
   hone_kernel_spec_t spec;
+  uint32_t isas;  // bit i: flows of level i lead to it
 } hone_draft_kernel_t;
 
 typedef struct hone_draft {  // strings and lists lie in the arena given to hone_plan_lower
@@ -23,17 +24,29 @@ typedef struct hone_draft {  // strings and lists lie in the arena given to hone
   const char *family;
   const double *rope;  // header.rope_count inverse frequencies
   HONE_LIST(hone_draft_launch_t) launches;
-  HONE_LIST(hone_flow_t) flows;
+  HONE_LIST(hone_flow_t) flows[HONE_ISA_LIMIT];  // of each level; equally many
   HONE_LIST(hone_pack_item_t) tensors;  // in order of first use, which is their order in the file
   HONE_LIST(hone_draft_kernel_t) kernels;
 } hone_draft_t;
 
-// Needs phases 4 to 6 (fuse, dataflow, memory). `cache` is "f32", "f16" or NULL (f32 if all body
-// linears have f32 weights, else f16). HONE_UNSUPPORTED names block and op where the IR holds what
-// no kernel family does.
-HONE_MUST_CHECK bool hone_plan_lower(const ir_model_t *model, const char *cache,
+typedef struct hone_plan_options {
+  const char *cache;  // KV cache: "f32", "f16" or NULL (f32 if all body linears have f32 weights,
+                      // else f16)
+  const char *isas[HONE_ISA_LIMIT];  // names of the levels, best first
+  size_t isa_count;
+} hone_plan_options_t;
+
+// Needs phases 4 to 6 (fuse, dataflow, memory). HONE_UNSUPPORTED names block and op where the IR
+// holds what no kernel family does.
+HONE_MUST_CHECK bool hone_plan_lower(const ir_model_t *model, const hone_plan_options_t *options,
                                      hone_arena_t *arena, hone_draft_t *out_draft,
                                      hone_status_t *status);
+// What the kernels of an op compute if several families can do it (linear, attend_packed): the
+// specification with one of them and no schedule, and which they are, as bits 1 << family. Other
+// ops: no families.
+HONE_MUST_CHECK bool hone_plan_choices(const ir_model_t *model, MlirOperation op, const char *cache,
+                                       hone_kernel_spec_t *out_spec, uint32_t *out_families,
+                                       hone_status_t *status);
 
 // Appends the blob to an empty buffer. Equal drafts give equal bytes.
 void hone_plan_serialise(const hone_draft_t *draft, hone_arena_t *arena, hone_buffer_t *out);

@@ -11,8 +11,14 @@ typedef struct hone_lower_value {
   hone_operand_t operand;
 } hone_lower_value_t;
 
+typedef struct hone_lower_choices {  // of one instruction set level
+  hone_flow_choice_t items[HONE_FLOW_LIMIT];
+  size_t count;
+} hone_lower_choices_t;
+
 typedef struct hone_lower {
   const ir_model_t *model;
+  const hone_plan_options_t *options;
   hone_arena_t *arena;
   hone_draft_t *draft;
   hone_status_t *status;
@@ -35,10 +41,14 @@ HONE_MUST_CHECK bool hone_lower_weight(hone_lower_t *lower, ir_value_t value,
 // Names the place of an op's result: its arena offset, or the logits.
 HONE_MUST_CHECK bool hone_lower_result(hone_lower_t *lower, MlirOperation op,
                                        hone_operand_t *out_operand);
-// Index of the flow that runs `spec` by `choices` (each sets family and schedule).
-HONE_MUST_CHECK bool hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
-                                     const hone_flow_choice_t *choices, size_t count,
-                                     uint32_t *out_flow);
+// Index of the flow that runs `spec` by `choices` (of each level; each sets family and schedule).
+uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
+                         const hone_lower_choices_t *choices);
+// The same for a spec whose one family has no schedules.
+uint32_t hone_lower_only(hone_lower_t *lower, const hone_kernel_spec_t *spec);
+// Storage of the KV cache by its name in the options, NULL: by default.
+HONE_MUST_CHECK bool hone_lower_cache(const ir_model_t *model, const char *name,
+                                      hone_storage_t *out_storage, hone_status_t *status);
 void hone_lower_launch(hone_lower_t *lower, const char *part, uint32_t flow,
                        const hone_operand_t *operands, size_t count);
 // One op to launches. HONE_UNSUPPORTED for ops without a kernel family.

@@ -69,7 +69,7 @@ void hone_plan_serialise(const hone_draft_t *draft, hone_arena_t *arena, hone_bu
   plan.magic = HONE_PLAN_MAGIC;
   plan.version = HONE_PLAN_VERSION;
   plan.launch_count = (uint32_t)draft->launches.count;
-  plan.flow_count = (uint32_t)draft->flows.count;
+  plan.flow_count = (uint32_t)draft->flows[0].count;
   plan.tensor_count = (uint32_t)draft->tensors.count;
   plan.kernel_count = (uint32_t)draft->kernels.count;
   plan.family_name = intern(&strings, draft->family);
@@ -77,7 +77,8 @@ void hone_plan_serialise(const hone_draft_t *draft, hone_arena_t *arena, hone_bu
   plan.launches = begin(out);
   add_launches(draft, &strings, out);
   plan.flows = begin(out);
-  hone_buffer_add(out, draft->flows.items, draft->flows.count * sizeof(hone_flow_t));
+  for (uint32_t isa = 0; isa < plan.isa_count; isa++)
+    hone_buffer_add(out, draft->flows[isa].items, draft->flows[isa].count * sizeof(hone_flow_t));
   plan.tensors = begin(out);
   add_tensors(draft, &strings, out);
   plan.kernels = begin(out);

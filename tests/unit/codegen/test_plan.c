@@ -4,7 +4,7 @@
 #include "tests/unit/codegen/test.h"
 
 #include "base/file.h"
-#include "codegen/plan/plan.h"
+#include "codegen/cpu/select.h"
 #include "codegen/target.h"
 #include "runtime/plan.h"
 
@@ -47,9 +47,10 @@ static void open_model(fixture_t *f, const char *passes, const char *from, const
 }
 
 static bool lower(fixture_t *f, const char *cache) {
+  const hone_plan_options_t options = hone_cpu_plan_options(cache);
   if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status))
     return false;
-  return hone_plan_lower(&f->compile.model, cache, f->arena, &f->draft, &f->status);
+  return hone_plan_lower(&f->compile.model, &options, f->arena, &f->draft, &f->status);
 }
 
 static void close_model(fixture_t *f) {
@@ -122,8 +123,11 @@ static void the_blob_says_what_the_draft_says(void **state) {
     for (size_t j = 0; j < i; j++)
       assert_string_not_equal(draft->kernels.items[i].name, draft->kernels.items[j].name);
   }
-  assert_memory_equal(hone_plan_flows(plan), draft->flows.items,
-                      draft->flows.count * sizeof(hone_flow_t));
+  for (uint32_t isa = 0; isa < plan->isa_count; isa++) {
+    assert_int_equal(draft->flows[isa].count, plan->flow_count);
+    assert_memory_equal(hone_plan_flows(plan, isa), draft->flows[isa].items,
+                        plan->flow_count * sizeof(hone_flow_t));
+  }
   assert_memory_equal(hone_plan_rope(plan), draft->rope, plan->rope_count * sizeof(double));
   close_model(&f);
 }
@@ -155,7 +159,7 @@ static void launches_touch_what_their_family_says(void **state) {
   }
   assert_int_equal(rope->operands[2].offset, 1);  // the layer
   assert_int_equal(rope->operands[0].offset, attend->operands[0].offset);
-  assert_int_equal(draft->kernels.items[draft->flows.items[rope->flow].kernel[0]].spec.family,
+  assert_int_equal(draft->kernels.items[draft->flows[0].items[rope->flow].kernel[0]].spec.family,
                    HONE_FAMILY_ROPE_KV);
   const hone_draft_launch_t *head = &launches[draft->header.body_count],
                             *last = &launches[draft->launches.count - 1];
@@ -206,8 +210,9 @@ static void what_has_no_kernel_is_refused(void **state) {
 static void phases_out_of_order_are_explained(void **state) {
   (void)state;
   fixture_t f;
+  const hone_plan_options_t options = hone_cpu_plan_options(NULL);
   open_model(&f, "canonical,fuse", NULL, NULL, 0);
-  assert_false(hone_plan_lower(&f.compile.model, NULL, f.arena, &f.draft, &f.status));
+  assert_false(hone_plan_lower(&f.compile.model, &options, f.arena, &f.draft, &f.status));
   assert_contains(f.status.message, "plan-memory");
   close_model(&f);
 }

@@ -71,7 +71,8 @@ static void bad_flows_are_explained(void **state) {
       {"gemm tokens=", "tokens="},
       {"gemm tokens=99999999999", "tokens=99999999999"},
       {"gemm speed=9", "speed=9"},
-      {"gemv < 2, gemv < 3, gemv < 4, gemv < 5, gemm", "more than 4"},
+      {"gemv < 2, gemv < 3, gemv < 4, gemv < 5, gemv < 6, gemv < 7, gemv < 8, gemv < 9, gemm",
+       "more than 8"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     hone_flow_choice_t c[HONE_FLOW_LIMIT];

@@ -127,6 +127,8 @@ static void refuses_bad_images(void **state) {
   expect_failure(&toy, "image is damaged");
   toy.image.isa_count = 0;
   expect_failure(&toy, "image is damaged");
+  toy.image.isa_count = 2;  // the plan has flows for one
+  expect_failure(&toy, "image is damaged");
   toy.image.plan = NULL;
   expect_failure(&toy, "no plan");
   toy_destroy(&toy);
@@ -137,6 +139,30 @@ static void refuses_bad_images(void **state) {
   assert_non_null(strstr(status.message, "no compiled model"));
 }
 
+// Two levels with flows of their own: each needs the kernels that its own lead to, no others.
+static void levels_have_their_own_flows(void **state) {
+  (void)state;
+  toy_t toy;
+  hone_status_t status;
+  toy_create(&toy);
+  static hone_kernel_fn *const odd[4] = {NULL, toy_head, toy_argmax, toy_body};
+  toy.plan.plan.isa_count = 2;
+  toy.plan.flows[4] = toy.plan.flows[0];
+  toy.plan.flows[4].kernel[0] = 3;
+  for (int i = 5; i < 8; i++) toy.plan.flows[i] = toy.plan.flows[1];
+  toy.image.isa_count = 2;
+  toy.image.isa[0] = (struct hone_image_isa){"avx2", odd};
+  toy.image.isa[1] = (struct hone_image_isa){"avx512", toy_kernels};
+  toy_elf_t elf;
+  toy_make_elf(&toy, &elf);
+  toy_write_file(toy.path, elf.bytes, elf.count);
+  expect_failure(&toy, "image is damaged");  // flows of level 0 lead to the hole
+  toy.image.isa[0].kernels = toy_kernels;
+  toy.image.isa[1].kernels = odd;
+  assert_true(open_toy(&toy, "avx2", &status));  // flows of level 1 do not
+  toy_destroy(&toy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(opens_and_tells),
@@ -145,6 +171,7 @@ int main(void) {
       cmocka_unit_test(refuses_files_of_other_models),
       cmocka_unit_test(opens_without_a_manifest),
       cmocka_unit_test(refuses_bad_images),
+      cmocka_unit_test(levels_have_their_own_flows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,11 @@ static void refuses_bad_references(void **state) {
   REFUSES(plan.launches[1].operands[7].space = 99, "operand 7 of launch head");
   REFUSES(plan.flows[1].kernel[0] = 4, "flow");
   REFUSES(plan.flows[1].count = 0, "flow");
+  REFUSES(plan.flows[1].count = HONE_FLOW_LIMIT + 1, "flow");
+  REFUSES(plan.plan.isa_count = 0, "isa_count");
+  REFUSES(plan.plan.isa_count = HONE_ISA_LIMIT + 1, "isa_count");
+  REFUSES(plan.plan.isa_count = 2, "flow");  // those of the second are zeros
+  REFUSES((plan.plan.isa_count = 4, plan.plan.flow_count = 1u << 30), "flows");
   REFUSES(plan.flows[1].below[0] = 7, "flow");
   REFUSES(plan.tensors[1].bytes = 257, "tensor unused");
   REFUSES(plan.tensors[1].offset = UINT64_MAX - 63, "tensor unused");

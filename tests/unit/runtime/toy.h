@@ -41,7 +41,7 @@ typedef struct toy_plan {  // launches, flows, tensors, kernels, rope, strings f
                            // this order
   hone_plan_t plan;
   hone_launch_t launches[2];
-  hone_flow_t flows[4];
+  hone_flow_t flows[8];  // of one level, and room for another
   hone_tensor_t tensors[2];
   hone_kernel_info_t kernels[4];
   double rope[TOY_HEAD_DIM / 2];
@@ -164,6 +164,7 @@ static inline void toy_fill_plan(toy_plan_t *p) {
       .flow_count = 4,
       .tensor_count = 2,
       .kernel_count = 4,
+      .isa_count = 1,
       .argmax_flow = 2,
       .softmax_flow = 3,
       .rope_count = TOY_HEAD_DIM / 2,

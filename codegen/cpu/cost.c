@@ -1,0 +1,158 @@
+// See cost.h. Linears: weights are read from memory once (gemm: once per 128 tokens) and decoded as
+// often as the family does; a register block multiplies them with its tokens. Attention reads the
+// cache once per token or tile of tokens.
+#include "codegen/cpu/cost.h"
+
+#include <math.h>
+
+#include "base/packed.h"
+#include "codegen/cpu/linear_block.h"
+
+enum {
+  LINE = 64,          // weights
+  PASS_TOKENS = 128,  // of gemm, that share decoded weights (kernels/linear.c)
+  KEYS = 512,         // that attention is taken to read
+};
+// Part of the shorter of memory and compute that does not hide behind the longer one.
+static const double exposed = 0.15;
+
+typedef struct work {
+  double multiply, block;
+} work_t;
+typedef enum codes { CODES_FLOAT, CODES_WIDE, CODES_SMALL, CODES_PLANES, CODES_COUNT } codes_t;
+typedef struct decode {
+  double codes, reals, multiply, again;
+} decode_t;
+typedef struct panel {
+  double store, load;
+} panel_t;
+typedef struct attend {
+  double product, block, tile;
+} attend_t;
+
+static const work_t works[HONE_CPU_ISA_COUNT][HONE_STORAGE_COUNT] = {
+#define WORK(LEVEL, INPUT, ...) [HONE_CPU_ISA_##LEVEL][HONE_##INPUT] = {__VA_ARGS__},
+#include "codegen/cpu/cost.def"
+};
+static const decode_t decodes[HONE_CPU_ISA_COUNT][CODES_COUNT] = {
+#define DECODE(LEVEL, CODES, ...) [HONE_CPU_ISA_##LEVEL][CODES_##CODES] = {__VA_ARGS__},
+#include "codegen/cpu/cost.def"
+};
+static const panel_t panels[HONE_CPU_ISA_COUNT][HONE_STORAGE_COUNT] = {
+#define PANEL(LEVEL, INPUT, ...) [HONE_CPU_ISA_##LEVEL][HONE_##INPUT] = {__VA_ARGS__},
+#include "codegen/cpu/cost.def"
+};
+static const attend_t attends[HONE_CPU_ISA_COUNT] = {
+#define ATTEND(LEVEL, ...) [HONE_CPU_ISA_##LEVEL] = {__VA_ARGS__},
+#include "codegen/cpu/cost.def"
+};
+static const hone_cpu_facts_t machines[] = {
+#define MACHINE(name, ...) {#name, __VA_ARGS__},
+#include "codegen/cpu/cost.def"
+};
+
+const hone_cpu_facts_t *hone_cpu_facts_default(void) { return &machines[0]; }
+
+static size_t level_of(const hone_cpu_isa_t *isa) { return (size_t)(isa - hone_cpu_isa_at(0)); }
+
+// GB/s for each of `threads` threads. Asked for too late or too early, data is not there in time.
+static double bandwidth(const hone_cpu_facts_t *facts, uint32_t prefetch, uint32_t threads) {
+  double in_time = prefetch ? 1 - 0.25 * fabs(log2(prefetch / 64.0)) : 0;
+  double gain = in_time > 0 ? in_time * (facts->asked_gbs - facts->core_gbs) : 0;
+  double core = facts->core_gbs + gain, share = facts->socket_gbs / threads;
+  return core < share ? core : share;
+}
+
+static hone_cpu_cost_t combine(double bytes, double cycles, double gbs,
+                               const hone_cpu_facts_t *facts, uint32_t threads) {
+  hone_cpu_cost_t cost = {.memory_ns = bytes / threads / gbs,
+                          .compute_ns = cycles / threads / facts->ghz};
+  bool is_memory = cost.memory_ns > cost.compute_ns;
+  double longer = is_memory ? cost.memory_ns : cost.compute_ns;
+  double shorter = is_memory ? cost.compute_ns : cost.memory_ns;
+  cost.ns = longer + exposed * shorter + (threads > 1 ? facts->barrier_ns : 0);
+  return cost;
+}
+
+// Register blocks that M tokens are cut into: of `tokens`, then of 4, 2 and 1.
+static uint64_t block_count(uint64_t M, uint64_t tokens) {
+  uint64_t count = 0;
+  while (M) {
+    count += M / tokens;
+    M %= tokens;
+    tokens = tokens > 4 ? 4 : tokens > 2 ? 2 : 1;
+  }
+  return count;
+}
+
+static codes_t codes_of(const hone_format_info_t *info) {
+  if (info->grid == HONE_GRID_FLOAT) return CODES_FLOAT;
+  if (info->grid == HONE_GRID_PLANES) return CODES_PLANES;
+  switch (info->storage) {  // kernels/weight_code.c: those that get a bias of few bits
+    case HONE_Q6:
+    case HONE_INT4:
+    case HONE_MXFP4:
+    case HONE_NVFP4:
+    case HONE_TERNARY: return CODES_SMALL;
+    default: return CODES_WIDE;
+  }
+}
+
+static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
+                                   const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
+  size_t level = level_of(isa);
+  const work_t *work = &works[level][spec->input];
+  const panel_t *panel = &panels[level][spec->input];
+  const hone_format_info_t *info = hone_format_info(spec->weight.storage);
+  const decode_t *decode = &decodes[level][codes_of(info)];
+  bool is_codes = spec->input == HONE_Q8, is_gemm = spec->family == HONE_FAMILY_GEMM;
+  double decoding = is_codes ? decode->codes : spec->input == HONE_F32 ? decode->reals : 0;
+  double multiply = work->multiply + (is_codes ? decode->multiply : 0);
+  uint64_t blocks = block_count(M, hone_cpu_linear_tokens(spec, isa));
+  uint64_t passes = is_gemm ? (M + PASS_TOKENS - 1) / PASS_TOKENS : 1;
+  double cycles = multiply * (double)M + work->block * (double)blocks;
+  if (is_gemm) {
+    cycles += (decoding + panel->store) * (double)passes + panel->load * (double)blocks;
+  } else {
+    cycles += decoding * (double)blocks + (is_codes ? decode->again * (double)M : 0);
+  }
+  double lines = (double)hone_padded(spec->N) * (double)hone_padded(spec->K) / LINE;
+  double planes = info->grid == HONE_GRID_PLANES ? info->planes : 1;
+  cycles *= lines * planes;
+  double bytes = (double)hone_packed_bytes(spec->weight, spec->N, spec->K) * (double)passes;
+  return combine(bytes, cycles, bandwidth(facts, spec->schedule.prefetch, threads), facts, threads);
+}
+
+// Units are a KV head's tokens (a tile of them), so few tokens keep few threads busy.
+static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
+                                   const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
+  const attend_t *attend = &attends[level_of(isa)];
+  bool is_tile = spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->schedule.tokens;
+  uint64_t tokens = is_tile ? spec->schedule.tokens : 1, tiles = (M + tokens - 1) / tokens;
+  double keys = spec->window && spec->window < KEYS ? spec->window : KEYS;
+  double head = hone_head_padded(spec->head_dim);
+  double element = hone_cache_item_bytes(spec->cache);
+  double queries = (double)spec->heads * (double)M, blocks = keys / isa->lanes;
+  double bytes = 2 * keys * head * element * spec->kv_heads * (double)tiles;
+  double products = queries * keys * 2 * head / 16;
+  double state = is_tile ? attend->tile * (head / isa->lanes + 2) : 0;
+  double cycles = products * attend->product + queries * blocks * (attend->block + state);
+  if (tokens > 1) cycles -= 0.3 * products * attend->product * (1 - (double)tiles / (double)M);
+  double units = (double)spec->kv_heads * (double)tiles, turns = units / threads;
+  double idle = (double)(uint64_t)(turns + 0.999999) / turns;
+  hone_cpu_cost_t cost = combine(bytes, cycles, bandwidth(facts, 0, threads), facts, threads);
+  cost.ns *= idle;
+  return cost;
+}
+
+hone_cpu_cost_t hone_cpu_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
+                              const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
+  switch (spec->family) {
+    case HONE_FAMILY_GEMV:
+    case HONE_FAMILY_FLAT:
+    case HONE_FAMILY_GEMM: return linear_cost(spec, isa, facts, M, threads);
+    case HONE_FAMILY_ATTEND_DECODE:
+    case HONE_FAMILY_ATTEND_PREFILL: return attend_cost(spec, isa, facts, M, threads);
+    default: return (hone_cpu_cost_t){0};
+  }
+}
