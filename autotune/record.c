@@ -66,7 +66,7 @@ static bool read_time(json_t *object, const char *name, double least, double *ou
 
 static bool read_evidence(json_t *object, hone_arena_t *arena, hone_evidence_t *evidence,
                           hone_status_t *status) {
-  const char *verdict, *reason;
+  const char *verdict = NULL, *reason = NULL;
   if (!read_text(object, "verdict", arena, &verdict, status)) return false;
   if (!hone_verdict_find(verdict, &evidence->verdict))
     return hone_fail(status, HONE_INVALID, "there is no verdict '%.40s'", verdict);
@@ -84,7 +84,7 @@ static bool read_evidence(json_t *object, hone_arena_t *arena, hone_evidence_t *
 
 static bool read_record(json_t *object, hone_arena_t *arena, hone_tuning_record_t *record,
                         hone_status_t *status) {
-  const char *candidate;
+  const char *candidate = NULL;
   hone_tuning_key_t *key = &record->key;
   return read_text(object, "problem", arena, &key->problem, status) &&
          read_text(object, "isa", arena, &key->isa, status) &&

@@ -88,7 +88,7 @@ static bool check_weight_operand(ir_verifier_t *v, MlirOperation op, size_t posi
 
 static bool check_vector(ir_verifier_t *v, MlirOperation op, size_t position, const char *role,
                          int64_t count) {
-  const char *recipe;
+  const char *recipe = NULL;
   int64_t N = 0, K = 0;
   if (!check_weight_operand(v, op, position, role, 1, &recipe, &N, &K)) return false;
   if (N == count) return true;

@@ -81,7 +81,7 @@ static double level_of(hone_storage_t storage, const int8_t *learned, uint32_t c
   double sign = code & 8 ? -1 : 1, level = 0, units = 1;
   switch (storage) {
     case HONE_NF4:
-    case HONE_NF4DQ: level = nf4[code], units = 127; break;
+    case HONE_NF4DQ: level = nf4[code], units = (double)112.0302f; break;
     case HONE_FP4: level = sign * fp4[code & 7] / 12, units = 120; break;
     case HONE_MXFP4:
     case HONE_NVFP4: level = sign * e2m1[code & 7], units = 2; break;
