@@ -1,5 +1,6 @@
 // How the pool works. A job cuts [0, units) into one contiguous share per thread and each share
-// into a few chunks. A share is one atomic word (job number, next chunk, chunk count); a thread
+// into a few chunks, each half of what is left: few to take, and small ones at the end for whoever
+// is first to help. A share is one atomic word (job number, next chunk, chunk count); a thread
 // takes a chunk by a compare-and-swap on it, its own share first, then the others'. So a job never
 // waits for a thread that the kernel has not scheduled: on a crowded machine somebody else does its
 // share. A word with an old job number cannot be taken, and a job is not over while a taken chunk
@@ -7,8 +8,8 @@
 //
 // Sleeping is by futex. Each side first announces (job number, count of pending chunks) and then
 // looks whether the other sleeps, all sequentially consistent, so no wake-up is lost. How long to
-// spin adapts: it doubles when spinning paid off and halves when it ended in sleep anyway, and is
-// zero when there are more threads than CPUs.
+// spin adapts: it doubles when the wait was one that the longest spinning would have covered,
+// asleep or not, and halves when it was longer; it is zero when there are more threads than CPUs.
 #include "runtime/thread_pool.h"
 
 #include <errno.h>
@@ -25,9 +26,9 @@
 #include "runtime/cpu.h"
 
 enum {
-  CHUNKS_PER_SHARE = 4,
-  SPIN_LOW = 16,     // pause instructions; one takes 10 to 50 ns
-  SPIN_HIGH = 2048,  // some 50 microseconds
+  CHUNKS_PER_SHARE = 5,
+  SPIN_LOW = 1000,     // ticks of the time stamp counter, 2 to 4 in a nanosecond
+  SPIN_HIGH = 200000,  // some 50 to 100 microseconds
   CACHE_LINE = 64,
 };
 
@@ -46,16 +47,22 @@ typedef struct pool_worker {
   uint32_t index;  // 1..threads-1; the caller is 0
 } pool_worker_t;
 
+// How long a side that waits may spin, in ticks; learns from how long the waits were.
+typedef struct patience {
+  uint64_t begin, ticks, most;
+} patience_t;
+
 struct hone_pool {
   uint32_t threads, started;
-  uint32_t spin_high, caller_budget;
+  uint64_t spin_high;
+  patience_t patience;  // of the caller
   pool_worker_t *workers;
   pool_share_t *shares;
   // The running job; written by the caller while no chunk is taken.
   hone_pool_fn *fn;
   void *data;
   int64_t units;
-  uint32_t share_count, chunk_count;
+  uint32_t share_count;
   _Alignas(CACHE_LINE) _Atomic uint32_t job;  // futex: workers sleep on it
   _Atomic uint32_t sleepers;
   _Atomic bool is_closing;
@@ -90,52 +97,97 @@ static bool share_take(pool_share_t *share, uint32_t job, uint32_t *out_chunk) {
   }
 }
 
+// First unit of chunk `index` of a share, of as many chunks as chunks_of says.
+static int64_t chunk_begin(int64_t units, uint32_t index) { return units - (units >> index); }
+
+static uint32_t chunks_of(int64_t units) {
+  uint32_t count = 1;
+  while (count < CHUNKS_PER_SHARE && chunk_begin(units, count) < units) count++;
+  return count;
+}
+
 static void run_chunk(hone_pool_t *pool, uint32_t share, uint32_t chunk) {
   int64_t low = piece_begin(pool->units, pool->share_count, share);
-  int64_t high = piece_begin(pool->units, pool->share_count, share + 1);
-  int64_t begin = low + piece_begin(high - low, pool->chunk_count, chunk);
-  int64_t end = low + piece_begin(high - low, pool->chunk_count, chunk + 1);
-  if (begin < end) pool->fn(pool->data, begin, end);
-  if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->is_caller_asleep) != 0) {
-    futex_wake(&pool->pending, 1);
-  }
+  int64_t units = piece_begin(pool->units, pool->share_count, share + 1) - low;
+  int64_t begin = chunk_begin(units, chunk);
+  int64_t end = chunk + 1 < chunks_of(units) ? chunk_begin(units, chunk + 1) : units;
+  pool->fn(pool->data, low + begin, low + end);
 }
 
-// Takes chunks of job `job` until there are none, starting with share `self`.
-static void work(hone_pool_t *pool, uint32_t job, uint32_t self) {
+// Takes chunks of job `job` until there are none, starting with share `self`; gives their number.
+// The job is not over before that many are subtracted from `pending`.
+static uint32_t work(hone_pool_t *pool, uint32_t job, uint32_t self) {
+  uint32_t done = 0;
   for (uint32_t i = 0; i < pool->threads; ++i) {
-    uint32_t share = (self + i) % pool->threads, chunk;
-    while (share_take(&pool->shares[share], job, &chunk)) run_chunk(pool, share, chunk);
+    uint32_t share = self + i < pool->threads ? self + i : self + i - pool->threads, chunk;
+    for (; share_take(&pool->shares[share], job, &chunk); ++done) run_chunk(pool, share, chunk);
+  }
+  return done;
+}
+
+static void learn(patience_t *patience) {
+  uint64_t waited = __rdtsc() - patience->begin, more = patience->ticks * 2;
+  if (waited <= patience->most) {
+    patience->ticks = more < patience->most ? more : patience->most;
+  } else if (patience->ticks > SPIN_LOW) {
+    patience->ticks /= 2;
   }
 }
 
-// Spins while *word == value, at most *budget times; adapts the budget. True if the word changed.
-static bool spin(_Atomic uint32_t *word, uint32_t value, uint32_t high, uint32_t *budget) {
-  for (uint32_t i = 0; i < *budget; ++i) {
-    if (atomic_load_explicit(word, memory_order_acquire) != value) {
-      *budget = *budget * 2 < high ? *budget * 2 : high;
-      return true;
-    }
+// Spins while *word == value; true if it changed in time.
+static bool spin(_Atomic uint32_t *word, uint32_t value, patience_t *patience) {
+  patience->begin = __rdtsc();
+  if (patience->most == 0) return false;
+  do {
+    if (atomic_load_explicit(word, memory_order_acquire) != value) return true;
     _mm_pause();
-  }
-  if (*budget > SPIN_LOW) *budget /= 2;
-  return atomic_load_explicit(word, memory_order_acquire) != value;
+  } while (__rdtsc() - patience->begin < patience->ticks);
+  return false;
+}
+
+static void finish(hone_pool_t *pool, uint32_t done) {
+  if (done == 0) return;
+  if (atomic_fetch_sub(&pool->pending, done) == done && atomic_load(&pool->is_caller_asleep) != 0)
+    futex_wake(&pool->pending, 1);
 }
 
 static void *worker_main(void *data) {
   pool_worker_t *worker = data;
   hone_pool_t *pool = worker->pool;
-  uint32_t seen = 0, budget = pool->spin_high;
+  uint32_t seen = 0;
+  patience_t patience = {.ticks = pool->spin_high, .most = pool->spin_high};
   for (;;) {
-    if (!spin(&pool->job, seen, pool->spin_high, &budget)) {
+    if (!spin(&pool->job, seen, &patience)) {
       atomic_fetch_add(&pool->sleepers, 1);
       while (atomic_load(&pool->job) == seen) futex_wait(&pool->job, seen);
       atomic_fetch_sub(&pool->sleepers, 1);
     }
+    learn(&patience);
     seen = atomic_load(&pool->job);
     if (atomic_load(&pool->is_closing)) return NULL;
-    work(pool, seen, worker->index);
+    uint32_t done = work(pool, seen, worker->index);
+    finish(pool, done);
   }
+}
+
+// Until the chunks that others took are done.
+static void await_others(hone_pool_t *pool) {
+  uint32_t left;
+  bool waited = false;
+  while ((left = atomic_load(&pool->pending)) != 0) {
+    waited = true;
+    if (spin(&pool->pending, left, &pool->patience)) continue;
+    atomic_store(&pool->is_caller_asleep, 1);
+    left = atomic_load(&pool->pending);
+    if (left != 0) futex_wait(&pool->pending, left);
+    atomic_store(&pool->is_caller_asleep, 0);
+  }
+  if (waited) learn(&pool->patience);
+}
+
+static uint32_t share_chunks(const hone_pool_t *pool, uint32_t share) {
+  int64_t begin = piece_begin(pool->units, pool->share_count, share);
+  return chunks_of(piece_begin(pool->units, pool->share_count, share + 1) - begin);
 }
 
 void hone_pool_run(hone_pool_t *pool, uint32_t threads, int64_t units, hone_pool_fn *fn,
@@ -148,33 +200,26 @@ void hone_pool_run(hone_pool_t *pool, uint32_t threads, int64_t units, hone_pool
     fn(data, 0, units);
     return;
   }
-  int64_t per_share = units / shares;
-  uint32_t chunks = per_share < CHUNKS_PER_SHARE ? (uint32_t)per_share : CHUNKS_PER_SHARE;
   uint32_t job = atomic_load_explicit(&pool->job, memory_order_relaxed) + 1;
   pool->fn = fn;
   pool->data = data;
   pool->units = units;
   pool->share_count = shares;
-  pool->chunk_count = chunks;
-  atomic_store(&pool->pending, shares * chunks);
+  uint32_t total = 0;
+  for (uint32_t i = 0; i < shares; ++i) total += share_chunks(pool, i);
+  atomic_store(&pool->pending, total);
   for (uint32_t i = 0; i < shares; ++i) {
-    atomic_store_explicit(&pool->shares[i].word, share_word(job, 0, chunks), memory_order_release);
+    uint64_t word = share_word(job, 0, share_chunks(pool, i));
+    atomic_store_explicit(&pool->shares[i].word, word, memory_order_release);
   }
   atomic_store(&pool->job, job);
   // Whoever is awake will find the job; wake only as many as are wanted beyond those.
   uint32_t sleepers = atomic_load(&pool->sleepers), awake = pool->started - sleepers;
   if (sleepers != 0 && shares - 1 > awake) futex_wake(&pool->job, (int)(shares - 1 - awake));
 
-  work(pool, job, 0);
-  for (;;) {
-    uint32_t left = atomic_load(&pool->pending);
-    if (left == 0) return;
-    if (spin(&pool->pending, left, pool->spin_high, &pool->caller_budget)) continue;
-    atomic_store(&pool->is_caller_asleep, 1);
-    left = atomic_load(&pool->pending);
-    if (left != 0) futex_wait(&pool->pending, left);
-    atomic_store(&pool->is_caller_asleep, 0);
-  }
+  uint32_t done = work(pool, job, 0);
+  atomic_fetch_sub(&pool->pending, done);
+  await_others(pool);
 }
 
 // Workers take no signals: Ctrl-C belongs to the caller's thread.
@@ -217,7 +262,7 @@ bool hone_pool_create(uint32_t threads, hone_pool_t **out_pool, hone_status_t *s
   pool->workers = workers;
   pool->shares = shares;
   pool->spin_high = threads > hone_cpu_count() ? 0 : SPIN_HIGH;
-  pool->caller_budget = pool->spin_high;
+  pool->patience = (patience_t){.ticks = pool->spin_high, .most = pool->spin_high};
   if (!start_workers(pool, status)) {
     hone_pool_destroy(pool);
     return false;
