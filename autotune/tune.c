@@ -200,10 +200,12 @@ static uint32_t largest_M(const hone_problem_list_t *problems, const char *name)
 static void show(hone_progress_t *progress, const hone_tune_row_t *row, hone_arena_t *arena) {
   char best[HONE_CANDIDATE_TEXT_BYTES];
   const hone_found_t *found = &row->found;
+  if (!row->is_reached || !found->untuned.evidence.samples) {
+    hone_progress_add(progress, 1, row->problem->name);
+    return;
+  }
   hone_candidate_write(&found->best.candidate, best);
-  double gain = found->untuned.evidence.samples
-                    ? found->untuned.evidence.median_ns / found->best.evidence.median_ns
-                    : 1;
+  double gain = found->untuned.evidence.median_ns / found->best.evidence.median_ns;
   hone_progress_add(progress, 1,
                     hone_arena_format(arena, "%.2fx %s M=%u %s", gain, best, row->problem->M,
                                       row->problem->name));
