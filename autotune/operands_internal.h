@@ -4,15 +4,15 @@
 
 #include "autotune/operands.h"
 
-bool hone_operands_linear(const hone_operands_spec_t *spec, hone_operands_t *operands,
-                          hone_status_t *status);
-bool hone_operands_attend(const hone_operands_spec_t *spec, hone_operands_t *operands,
-                          hone_status_t *status);
-bool hone_step_linear(const hone_operands_t *operands, bool is_hard, hone_step_t *step,
-                      hone_status_t *status);
-bool hone_step_attend(const hone_operands_t *operands, bool is_hard, hone_step_t *step,
-                      hone_status_t *status);
-// What column n of row m must be, and how far off it may be; NAN in *out_tolerance: not sampled.
+HONE_MUST_CHECK bool hone_operands_linear(const hone_operands_spec_t *spec,
+                                          hone_operands_t *operands, hone_status_t *status);
+HONE_MUST_CHECK bool hone_operands_attend(const hone_operands_spec_t *spec,
+                                          hone_operands_t *operands, hone_status_t *status);
+HONE_MUST_CHECK bool hone_step_linear(const hone_operands_t *operands, bool is_hard,
+                                      hone_step_t *step, hone_status_t *status);
+HONE_MUST_CHECK bool hone_step_attend(const hone_operands_t *operands, bool is_hard,
+                                      hone_step_t *step, hone_status_t *status);
+// What some columns of row m must be, and how far off they may be. Returns how many.
 typedef struct hone_expected {
   uint32_t column;
   double value, tolerance;
@@ -26,7 +26,8 @@ double hone_tolerance_linear(const hone_operands_t *operands, const hone_step_t 
 // A number in (-1, 1) that depends on its place only.
 float hone_operand_at(uint64_t seed, uint64_t index);
 // `copies` of `bytes` from `data`, read-only.
-bool hone_operands_repeat(const void *data, size_t bytes, uint64_t cold_bytes,
-                          hone_operands_t *operands, int index, hone_status_t *status);
+HONE_MUST_CHECK bool hone_operands_repeat(const void *data, size_t bytes, uint64_t cold_bytes,
+                                          hone_operands_t *operands, int index,
+                                          hone_status_t *status);
 
 #endif

@@ -124,7 +124,17 @@ static void add(hone_search_state_t *state, hone_index_list_t *list, size_t inde
   hone_list_push(state->arena, list, index);
 }
 
-// The untuned candidate, the first of each family, then the first ones of all.
+static bool adjoins_one(const hone_search_state_t *state, const hone_index_list_t *list,
+                        size_t index) {
+  for (size_t i = 0; i < list->count; i++)
+    if (hone_space_adjoins(&state->pool.items[list->items[i]], &state->pool.items[index]))
+      return true;
+  return false;
+}
+
+// The untuned candidate, the first of each family, then the first ones of all, but none that
+// adjoins one that is there: estimates hardly tell neighbours apart, and those of the best come
+// later.
 static hone_index_list_t rank_first(hone_search_state_t *state, size_t length) {
   hone_index_list_t list = {0};
   uint64_t seen = 0;
@@ -136,7 +146,7 @@ static hone_index_list_t rank_first(hone_search_state_t *state, size_t length) {
     seen |= bit;
   }
   for (size_t i = 0; i < state->pool.count && list.count < length; i++)
-    add(state, &list, state->ranked[i]);
+    if (!adjoins_one(state, &list, state->ranked[i])) add(state, &list, state->ranked[i]);
   return list;
 }
 

@@ -7,10 +7,10 @@
 #include <time.h>
 
 #include "autotune/machine.h"
-#include "autotune/rank.h"
 #include "base/file.h"
 #include "base/packed.h"
 #include "base/progress.h"
+#include "codegen/cpu/cost.h"
 
 enum { ROUNDS = 15, MEMORY_FACTOR = 4 };
 static const uint64_t cold_bytes = (uint64_t)192 << 20;  // more than a share of most last caches
@@ -47,9 +47,15 @@ static hone_tuning_key_t key_of(const tuner_t *tuner, const hone_problem_t *prob
 }
 
 // ---- what the search asks for
+static double cost_of(const hone_problem_t *problem, const hone_candidate_t *candidate) {
+  const hone_kernel_spec_t spec = hone_candidate_spec(&problem->spec, candidate);
+  return hone_cpu_cost(&spec, problem->isa, hone_cpu_facts_default(), problem->M, problem->threads)
+      .ns;
+}
+
 static double cost(void *user, const hone_candidate_t *candidate) {
   const tuner_t *tuner = user;
-  return hone_rank_cost(tuner->problem, candidate);
+  return cost_of(tuner->problem, candidate);
 }
 
 static bool is_over(void *user) {
@@ -92,7 +98,7 @@ static bool measure(void *user, const hone_candidate_t *candidates, size_t count
 // ---- order and shares of the time
 // Time a model spends in the problem per token, as far as can be told before measuring.
 static double share_of(const hone_problem_t *problem) {
-  return problem->count * hone_rank_cost(problem, &problem->untuned) / problem->M;
+  return problem->count * cost_of(problem, &problem->untuned) / problem->M;
 }
 
 typedef struct place {
@@ -200,10 +206,12 @@ static uint32_t largest_M(const hone_problem_list_t *problems, const char *name)
 static void show(hone_progress_t *progress, const hone_tune_row_t *row, hone_arena_t *arena) {
   char best[HONE_CANDIDATE_TEXT_BYTES];
   const hone_found_t *found = &row->found;
+  if (!row->is_reached || !found->untuned.evidence.samples) {
+    hone_progress_add(progress, 1, row->problem->name);
+    return;
+  }
   hone_candidate_write(&found->best.candidate, best);
-  double gain = found->untuned.evidence.samples
-                    ? found->untuned.evidence.median_ns / found->best.evidence.median_ns
-                    : 1;
+  double gain = found->untuned.evidence.median_ns / found->best.evidence.median_ns;
   hone_progress_add(progress, 1,
                     hone_arena_format(arena, "%.2fx %s M=%u %s", gain, best, row->problem->M,
                                       row->problem->name));

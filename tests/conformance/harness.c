@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "codegen/cpu/object.h"
+#include "codegen/link/link.h"
 
 enum { CANARY_BYTES = 256, PATTERN = 0xA5 };
 
@@ -39,32 +40,8 @@ size_t bench_add(bench_t *bench, const hone_kernel_spec_t *spec) {
   size_t index = bench->specs.count;
   hone_list_push(bench->arena, &bench->specs, *spec);
   hone_list_push(bench->arena, &bench->symbols,
-                 hone_arena_format(bench->arena, "kernel_%zu", index));
+                 hone_arena_format(bench->arena, "tested_%zu", index));
   return index;
-}
-
-static void write_file(const char *path, const void *data, size_t bytes) {
-  FILE *file = fopen(path, "wb");
-  if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file) != 0)
-    fail_msg("cannot write %s", path);
-}
-
-// Kernels are hidden symbols: a linker script gives each an exported alias.
-static char *link_kernels(bench_t *bench, const char *object, const char *isa) {
-  hone_buffer_t script = {0};
-  for (size_t i = 0; i < bench->symbols.count; i++) {
-    hone_buffer_format(&script, "export_%zu = %s;\n", i, bench->symbols.items[i]);
-  }
-  char *aliases = hone_arena_format(bench->arena, "%s/%s.ld", bench->folder, isa);
-  char *library = hone_arena_format(bench->arena, "%s/%s.so", bench->folder, isa);
-  write_file(aliases, script.data, script.bytes);
-  hone_buffer_deinit(&script);
-  const char *tools = getenv("HONE_LLVM_BIN");
-  char *command =
-      hone_arena_format(bench->arena, "%s/ld.lld -shared -z defs -z separate-code %s %s -o %s",
-                        tools ? tools : "/usr/lib/llvm-22/bin", object, aliases, library);
-  if (system(command) != 0) fail_msg("kernels do not link: %s", command);
-  return library;
 }
 
 static void load_kernels(bench_t *bench, size_t isa, const char *path) {
@@ -73,7 +50,7 @@ static void load_kernels(bench_t *bench, size_t isa, const char *path) {
   bench->isa[isa].library = library;
   bench->isa[isa].kernels = HONE_NEW_ARRAY(bench->arena, hone_kernel_fn *, bench->specs.count);
   for (size_t i = 0; i < bench->specs.count; i++) {
-    void *symbol = dlsym(library, hone_arena_format(bench->arena, "export_%zu", i));
+    void *symbol = dlsym(library, hone_arena_format(bench->arena, "kernel_%zu", i));
     assert_non_null(symbol);
     memcpy(&bench->isa[isa].kernels[i], &symbol, sizeof symbol);
   }
@@ -91,9 +68,17 @@ static void build_isa(bench_t *bench, ir_session_t *session, size_t index,
                              &object, &status)) {
     fail_msg("%s (%s)", status.message, ir_session_error(session));
   }
-  char *path = hone_arena_format(bench->arena, "%s/%s.o", bench->folder, isa->name);
-  write_file(path, object.data, object.bytes);
-  char *library = link_kernels(bench, path, isa->name);
+  const hone_slice_t objects = {object.data, object.bytes};
+  const hone_link_kernels_t job = {
+      .scratch = bench->folder,
+      .name = hone_arena_format(bench->arena, "%s.so", isa->name),
+      .objects = &objects,
+      .object_count = 1,
+      .symbols = bench->symbols.items,
+      .symbol_count = bench->specs.count,
+  };
+  const char *library;
+  if (!hone_link_kernels(&job, bench->arena, &library, &status)) fail_msg("%s", status.message);
   bench->isa[index].isa = isa;
   bench->isa[index].present = hone_cpu_isa_present(isa);
   printf("%s: %zu kernels, object of %zu bytes, %s\n", isa->name, bench->specs.count, object.bytes,

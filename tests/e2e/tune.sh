@@ -43,6 +43,10 @@ expect_exit 0 "$hone" compile "$story_model" -o tuned --weights nf4 --quiet
 expect_exit 0 "$hone" compile "$story_model" -o untuned --weights nf4 --quiet --tuned off
 expect_exit 0 "$hone" compile "$story_model" -o named --weights nf4 --quiet --tuned "$XDG_DATA_HOME/hone/tuning.db"
 equal tuned named
+# reasons FILE: how many of the choices in a program's manifest were measured
+reasons() { readelf -p .hone.manifest "$1" | grep -c '"reason": "measured"'; }
+within "choices by measurement" "$(reasons tuned)" 5 1000
+same "choices by measurement with --tuned off" 0 "$(reasons untuned)"
 expect_exit 0 ./tuned --prompt "Once upon a time" --tokens 20 --temp 0
 expect_exit 1 "$hone" compile "$story_model" -o none --tuned missing.db
 err_has "there is no tuning database missing.db"
