@@ -1,6 +1,7 @@
 // See cost.h. Linears: weights are read from memory once (gemm: once per 128 tokens) and decoded as
 // often as the family does; a register block multiplies them with its tokens. Attention reads the
-// cache once per token or tile of tokens.
+// KV cache once, or, where a head's keys and values do not fit a core's cache, once per tile of
+// tokens.
 #include "codegen/cpu/cost.h"
 
 #include <math.h>
@@ -27,7 +28,9 @@ typedef struct panel {
   double store, load;
 } panel_t;
 typedef struct attend {
-  double product, block, tile;
+  double decode, tile, shared;
+  uint32_t block;
+  double partial;
 } attend_t;
 
 static const work_t works[HONE_CPU_ISA_COUNT][HONE_STORAGE_COUNT] = {
@@ -120,28 +123,41 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   double planes = info->grid == HONE_GRID_PLANES ? info->planes : 1;
   cycles *= lines * planes;
   double bytes = (double)hone_packed_bytes(spec->weight, spec->N, spec->K) * (double)passes;
-  return combine(bytes, cycles, bandwidth(facts, spec->schedule.prefetch, threads), facts, threads);
+  // A register block that is narrower than a unit takes each line in turns: asking ahead is no use.
+  bool whole = hone_cpu_linear_vectors(spec, isa) * isa->lanes >= hone_kernel_spec_rows(spec);
+  double gbs = bandwidth(facts, whole ? spec->schedule.prefetch : 0, threads);
+  return combine(bytes, cycles, gbs, facts, threads);
 }
 
-// Units are a KV head's tokens (a tile of them), so few tokens keep few threads busy.
+// Cycles of one tile of `count` tokens, where `tokens` could be, for all KV heads.
+static double tile_cycles(const hone_kernel_spec_t *spec, const attend_t *attend, double keys,
+                          uint64_t count, uint64_t tokens) {
+  uint64_t rows = spec->heads / spec->kv_heads * count;
+  bool is_decode = spec->family == HONE_FAMILY_ATTEND_DECODE;
+  if (!is_decode) rows = (rows + attend->block - 1) / attend->block * attend->block;
+  double each = is_decode ? attend->decode : attend->tile;
+  if (tokens > 2) each *= 1 - attend->shared * (log2((double)tokens) - 1) / 3;
+  if (count < tokens) each *= attend->partial;
+  return each * keys * (double)rows * spec->kv_heads * hone_head_padded(spec->head_dim) / 16;
+}
+
+// Units are a KV head's tiles of tokens, so few tokens keep few threads busy.
 static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                                    const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
   const attend_t *attend = &attends[level_of(isa)];
   bool is_tile = spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->schedule.tokens;
-  uint64_t tokens = is_tile ? spec->schedule.tokens : 1, tiles = (M + tokens - 1) / tokens;
+  uint64_t tokens = is_tile ? spec->schedule.tokens : 1, whole = M / tokens, rest = M % tokens;
+  double tiles = (double)(whole + (rest > 0));
   double keys = spec->window && spec->window < KEYS ? spec->window : KEYS;
-  double head = hone_head_padded(spec->head_dim);
-  double element = hone_cache_item_bytes(spec->cache);
-  double queries = (double)spec->heads * (double)M, blocks = keys / isa->lanes;
-  double bytes = 2 * keys * head * element * spec->kv_heads * (double)tiles;
-  double products = queries * keys * 2 * head / 16;
-  double state = is_tile ? attend->tile * (head / isa->lanes + 2) : 0;
-  double cycles = products * attend->product + queries * blocks * (attend->block + state);
-  if (tokens > 1) cycles -= 0.3 * products * attend->product * (1 - (double)tiles / (double)M);
-  double units = (double)spec->kv_heads * (double)tiles, turns = units / threads;
-  double idle = (double)(uint64_t)(turns + 0.999999) / turns;
+  double cycles = (double)whole * tile_cycles(spec, attend, keys, tokens, tokens);
+  if (rest) cycles += tile_cycles(spec, attend, keys, rest, tokens);
+  double block_bytes = (double)hone_cache_block_bytes(spec->cache, spec->head_dim);
+  double head_bytes = 2 * keys / HONE_CACHE_BLOCK * block_bytes;
+  bool stays = head_bytes < facts->l2_kib * 1024.0;  // in the core's cache from tile to tile
+  double bytes = head_bytes * spec->kv_heads * (stays ? 1 : tiles);
+  double turns = spec->kv_heads * tiles / threads;
   hone_cpu_cost_t cost = combine(bytes, cycles, bandwidth(facts, 0, threads), facts, threads);
-  cost.ns *= idle;
+  cost.ns *= ceil(turns) / turns;  // threads without a unit wait
   return cost;
 }
 

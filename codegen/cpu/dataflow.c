@@ -16,6 +16,9 @@ enum { CANDIDATE_LIMIT = 48, GRID_LIMIT = 96, FIELD_LIMIT = 9 };
 // By how much the next choice must win against the one before it: beyond noise at M that both were
 // measured for, beyond what a prior can tell elsewhere.
 static const double measured_gain = 0.02, prior_gain = 0.05;
+static const double decode_share = 4;
+// What an entry more must save to be worth a kernel: 3 % from some M to twice as many.
+static const double switch_price = 0.02;
 
 typedef struct candidate {
   hone_kernel_spec_t spec;
@@ -225,27 +228,57 @@ static bool was_measured(const table_t *table, const candidate_t *c, uint32_t M)
   return below && below->M == M;
 }
 
-static void choose(table_t *table) {
-  size_t current = best_at(table, 0);
-  for (size_t g = 0; g < table->grid_count; g++) {
-    size_t best = best_at(table, g);
-    const candidate_t *a = &table->candidates[current], *b = &table->candidates[best];
-    bool is_measured =
-        was_measured(table, a, table->grid[g]) && was_measured(table, b, table->grid[g]);
-    double gain = is_measured ? measured_gain : prior_gain;
-    if (b->ns[g] < a->ns[g] * (1 - gain)) current = best;
-    table->chosen[g] = current;
-  }
+// Weight of a point: its share of log M; of one row, which is decoding, more.
+static double share_of(const table_t *table, size_t g) {
+  if (g == 0) return decode_share;
+  double step = g + 1 < table->grid_count ? table->grid[g + 1] - table->grid[g] : 1;
+  return step / table->grid[g];
 }
 
-// What one candidate for all M costs over the best of each, relative and by log M.
+// How much slower than the best a candidate is at a point, relative and weighted.
+static double loss_at(const table_t *table, size_t g, size_t candidate) {
+  double best = table->candidates[best_at(table, g)].ns[g];
+  return (table->candidates[candidate].ns[g] / best - 1) * share_of(table, g);
+}
+
+static bool may_switch(const table_t *table, size_t g, size_t from, size_t to) {
+  const candidate_t *a = &table->candidates[from], *b = &table->candidates[to];
+  bool is_measured =
+      was_measured(table, a, table->grid[g]) && was_measured(table, b, table->grid[g]);
+  return b->ns[g] < a->ns[g] * (1 - (is_measured ? measured_gain : prior_gain));
+}
+
+// Dynamic programming over points and candidates: the least sum of losses and of `price` per
+// switch, among tables that switch only where that wins.
+static void choose(table_t *table, double price) {
+  static const size_t none = SIZE_MAX;
+  double sum[CANDIDATE_LIMIT], next[CANDIDATE_LIMIT];
+  size_t from[GRID_LIMIT][CANDIDATE_LIMIT], last = 0;
+  for (size_t i = 0; i < table->count; i++) sum[i] = loss_at(table, 0, i);
+  for (size_t g = 1; g < table->grid_count; g++) {
+    for (size_t i = 0; i < table->count; i++) {
+      size_t before = none;
+      for (size_t j = 0; j < table->count; j++) {
+        double total = sum[j] + (j != i ? price : 0);
+        if (before != none && total >= next[i]) continue;
+        if (j != i && !may_switch(table, g, j, i)) continue;
+        before = j;
+        next[i] = total;
+      }
+      next[i] += loss_at(table, g, i);
+      from[g][i] = before;
+    }
+    memcpy(sum, next, table->count * sizeof *sum);
+  }
+  for (size_t i = 1; i < table->count; i++)
+    if (sum[i] < sum[last]) last = i;
+  for (size_t g = table->grid_count; g-- > 0; last = g ? from[g][last] : last)
+    table->chosen[g] = last;
+}
+
 static double static_loss(const table_t *table, size_t candidate) {
   double sum = 0;
-  for (size_t g = 0; g < table->grid_count; g++) {
-    double step = g + 1 < table->grid_count ? table->grid[g + 1] - table->grid[g] : 1;
-    double best = table->candidates[best_at(table, g)].ns[g];
-    sum += (table->candidates[candidate].ns[g] / best - 1) * step / table->grid[g];
-  }
+  for (size_t g = 0; g < table->grid_count; g++) sum += loss_at(table, g, candidate);
   return sum;
 }
 
@@ -266,35 +299,6 @@ static size_t count_intervals(const table_t *table) {
   size_t count = 0;
   for (size_t g = 0; g < table->grid_count; g = end_of(table, g)) count++;
   return count;
-}
-
-// What it costs, relative and by log M, to give points [begin, end) to another candidate.
-static double loss(const table_t *table, size_t begin, size_t end, size_t candidate) {
-  double sum = 0;
-  for (size_t g = begin; g < end; g++) {
-    double step = g + 1 < table->grid_count ? table->grid[g + 1] - table->grid[g] : 1;
-    double own = table->candidates[table->chosen[g]].ns[g];
-    sum += (table->candidates[candidate].ns[g] / own - 1) * step / table->grid[g];
-  }
-  return sum;
-}
-
-// Gives the interval that is missed least to a neighbour.
-static void merge_one(table_t *table) {
-  double least = INFINITY;
-  size_t from = 0, to = 0, with = 0, before = SIZE_MAX;
-  for (size_t g = 0, end; g < table->grid_count; before = table->chosen[g], g = end) {
-    end = end_of(table, g);
-    size_t after = end < table->grid_count ? table->chosen[end] : SIZE_MAX;
-    const size_t neighbour[2] = {before, after};
-    for (int i = 0; i < 2; i++) {
-      if (neighbour[i] == SIZE_MAX) continue;
-      double cost = loss(table, g, end, neighbour[i]);
-      if (cost >= least) continue;
-      least = cost, from = g, to = end, with = neighbour[i];
-    }
-  }
-  for (size_t g = from; g < to; g++) table->chosen[g] = with;
 }
 
 // ---- evidence
@@ -383,11 +387,12 @@ bool hone_cpu_dataflow_select(const hone_cpu_dataflow_job_t *job, hone_cpu_dataf
     *status = table.refusal;
   } else {
     make_grid(&table);
-    if (job->is_static)
-      choose_static(&table);
-    else
-      choose(&table);
-    while (count_intervals(&table) > HONE_FLOW_LIMIT) merge_one(&table);
+    if (job->is_static) choose_static(&table);
+    double price = switch_price;
+    for (bool fits = job->is_static; !fits; price *= 1.5) {
+      choose(&table, price);
+      fits = count_intervals(&table) <= HONE_FLOW_LIMIT;
+    }
     for (size_t g = 0; g < table.grid_count; g = end_of(&table, g))
       out->intervals[out->count++] = make_interval(&table, g, end_of(&table, g));
   }

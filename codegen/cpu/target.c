@@ -44,8 +44,7 @@ static void close_state(void *data) {
 static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = HONE_NEW(compile->arena, cpu_state_t);
   state->arena = compile->arena;
-  compile->target_state = state;
-  compile->target_state_close = close_state;
+  compile->target_state = state;  // nothing to close yet: other targets select by this one too
   return hone_cpu_select(compile, &state->selection, status);
 }
 
@@ -152,6 +151,7 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
 
 static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
+  compile->target_state_close = close_state;
   const hone_plan_options_t options = hone_cpu_plan_options(compile->options.cache);
   if (!hone_plan_lower(&compile->model, &options, compile->arena, &state->draft, status))
     return false;
