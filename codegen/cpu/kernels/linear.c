@@ -155,7 +155,6 @@ static ir_value_t tile_of(linear_t *l, const block_t *block, int v) {
 
 static linear_group_t open_group(linear_t *l, const block_t *block, ir_value_t index) {
   kernel_t *k = l->k;
-  ir_builder_t *b = k->b;
   const weight_t *w = &l->weight;
   linear_group_t g = {.first = block->first, .tokens = block->tokens};
   for (int i = block->first / w->halves; i * w->halves < block->first + l->vectors; i++) {
@@ -172,7 +171,6 @@ static linear_group_t open_group(linear_t *l, const block_t *block, ir_value_t i
     case HONE_B1: g.x = kernel_at(k, row, index, HONE_GROUP / 8); break;
     default: g.x = kernel_at(k, row, index, HONE_GROUP * 4); break;
   }
-  (void)b;
   return g;
 }
 
