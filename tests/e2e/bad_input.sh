@@ -61,7 +61,7 @@ nothing_left
 
 # being stopped while compiling leaves nothing behind (SIGTERM: scripts start jobs with SIGINT ignored; one handler does both)
 mkdir scratch
-TMPDIR=$work/scratch "$hone" compile "$story_model" -o stopped >/dev/null 2>err &
+TMPDIR=$work/scratch "$hone" compile "$story_model" -o stopped --cache off >/dev/null 2>err &
 pid=$!
 sleep 0.3
 kill -TERM $pid
