@@ -9,7 +9,7 @@ out_has '"layers.0.attention.qkv"'
 out_has '"rotate": 128'
 out_has "norm.b1 K=128"
 out_has "quantize.b1 K=128 rotate=128"
-out_has "gemv.b1<128>.b1 N=256 K=128"
+out_has ".b1<128>.b1 N=256 K=128"
 expect_exit 0 "$hone" compile "$fixtures/quest-w1a1" -o again --acts b1 --threads 3 -q
 expect_exit 0 ./signs --ids --prompt "1 5 9 7" --tokens 8 --temp 0
 cp out first

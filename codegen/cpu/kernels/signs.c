@@ -60,7 +60,7 @@ static ir_value_t add_quads(kernel_t *k, ir_value_t even, ir_value_t odd) {
   int bytes = (int)k->isa->bytes;
   ir_value_t total[2];
   for (int half = 0; half < 2; half++) {  // quads 2 i, and quads 2 i + 1
-    int64_t lanes[64];
+    int64_t lanes[64] = {0};
     for (int i = 0; i < bytes; i++)
       lanes[i] = i / 16 * 16 + half * 8 + i % 16 / 2 + (i % 2 ? bytes : 0);
     total[half] = ir_shuffle(b, even, odd, (size_t)bytes, lanes);
