@@ -67,7 +67,7 @@ static ir_value_t add_quads(kernel_t *k, ir_value_t even, ir_value_t odd) {
   }
   ir_value_t sum = ir_op(b, addi, total[0], total[1]);
   for (int width = bytes / 2; width >= 16; width /= 2) {
-    int64_t low[64], high[64];
+    int64_t low[64] = {0}, high[64] = {0};
     for (int i = 0; i < width; i++) low[i] = i, high[i] = i + width;
     ir_value_t lower = ir_shuffle(b, sum, sum, (size_t)width, low);
     ir_value_t upper = ir_shuffle(b, sum, sum, (size_t)width, high);
@@ -79,7 +79,7 @@ static ir_value_t add_quads(kernel_t *k, ir_value_t even, ir_value_t odd) {
 // The dot products of a half's rows from the counts of all rows; n bits each.
 static ir_value_t dots(kernel_t *k, ir_value_t counts, int half, int n) {
   ir_builder_t *b = k->b;
-  int64_t lanes[16];
+  int64_t lanes[16] = {0};
   for (int i = 0; i < k->lanes; i++) lanes[i] = half * k->lanes + i;
   ir_value_t own = ir_shuffle(b, counts, counts, (size_t)k->lanes, lanes);
   ir_value_t words = ir_cast(b, extui, k->words, own);
