@@ -16,6 +16,8 @@ enum {
 };
 // Part of the shorter of memory and compute that does not hide behind the longer one.
 static const double exposed = 0.15;
+// What flat and gemm get of the bandwidth that gemv does.
+static const double block_bandwidth = 0.94;
 
 typedef struct work {
   double multiply, block;
@@ -123,9 +125,11 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   double planes = info->grid == HONE_GRID_PLANES ? info->planes : 1;
   cycles *= lines * planes;
   double bytes = (double)hone_packed_bytes(spec->weight, spec->N, spec->K) * (double)passes;
-  // A register block that is narrower than a unit takes each line in turns: asking ahead is no use.
-  bool whole = hone_cpu_linear_vectors(spec, isa) * isa->lanes >= hone_kernel_spec_rows(spec);
+  // A register block that is narrower than its tiles takes each line in turns: asking ahead is no
+  // use.
+  bool whole = hone_cpu_linear_vectors(spec, isa) * isa->lanes >= hone_cpu_linear_rows(spec);
   double gbs = bandwidth(facts, whole ? spec->schedule.prefetch : 0, threads);
+  if (spec->family != HONE_FAMILY_GEMV) gbs *= block_bandwidth;
   return combine(bytes, cycles, gbs, facts, threads);
 }
 

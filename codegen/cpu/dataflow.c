@@ -2,7 +2,8 @@
 // predicted where it was measured, between two such M a geometric mean by log M, beyond them the
 // nearest one's. Where some candidates of a problem were measured, those of their families that
 // were not are out; families without any are scaled as the measured ones are on average, so that
-// measurements and predictions compare.
+// measurements and predictions compare. What was measured at other M than the next ones is out,
+// too: a prediction from afar must not win against a measurement.
 #include "codegen/cpu/dataflow.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@
 #include "codegen/cpu/linear_block.h"
 #include "codegen/cpu/space.h"
 
-enum { CANDIDATE_LIMIT = 48, GRID_LIMIT = 96, FIELD_LIMIT = 9 };
+enum { CANDIDATE_LIMIT = 256, GRID_LIMIT = 96, FIELD_LIMIT = 9 };
 // By how much the next choice must win against the one before it: beyond noise at M that both were
 // measured for, beyond what a prior can tell elsewhere.
 static const double measured_gain = 0.02, prior_gain = 0.05;
@@ -32,6 +33,7 @@ typedef struct table {
   uint32_t threads;
   candidate_t *candidates;
   size_t count;
+  size_t *owners;             // of each measured row: its candidate, or SIZE_MAX
   uint32_t grid[GRID_LIMIT];  // M
   size_t grid_count;
   size_t chosen[GRID_LIMIT];  // candidate of each point
@@ -167,12 +169,29 @@ static double log_ratio(const table_t *table, const hone_kernel_spec_t *spec,
 static void neighbours(const table_t *table, const candidate_t *c, uint32_t M,
                        const hone_measured_t **below, const hone_measured_t **above) {
   *below = *above = NULL;
-  for (size_t i = 0; i < table->job->row_count; i++) {
+  for (size_t i = 0; i < table->job->row_count && c->row_count; i++) {
     const hone_measured_t *row = &table->job->rows[i];
-    if (!is_row_of(table, row, &c->spec)) continue;
+    if (table->owners[i] == SIZE_MAX || &table->candidates[table->owners[i]] != c) continue;
     if (row->M <= M && (!*below || row->M > (*below)->M)) *below = row;
     if (row->M >= M && (!*above || row->M < (*above)->M)) *above = row;
   }
+}
+
+// Whether the candidate was measured at one of the M next to this one that any was measured at.
+static bool is_near(const table_t *table, const candidate_t *c, uint32_t M) {
+  uint32_t low = 0, high = UINT32_MAX;
+  for (size_t i = 0; i < table->job->row_count; i++) {
+    uint32_t at = table->job->rows[i].M;
+    if (table->owners[i] == SIZE_MAX) continue;
+    if (at <= M && at > low) low = at;
+    if (at >= M && at < high) high = at;
+  }
+  for (size_t i = 0; i < table->job->row_count; i++) {
+    if (table->owners[i] == SIZE_MAX || &table->candidates[table->owners[i]] != c) continue;
+    uint32_t at = table->job->rows[i].M;
+    if (at == low || at == high) return true;
+  }
+  return false;
 }
 
 static double expected_ns(const table_t *table, const candidate_t *c, uint32_t M) {
@@ -190,13 +209,17 @@ static double expected_ns(const table_t *table, const candidate_t *c, uint32_t M
 // What measurements say of those that were not measured.
 static void scale_others(table_t *table) {
   double sum = 0, count = 0;
-  for (size_t i = 0; i < table->count; i++) {
-    candidate_t *c = &table->candidates[i];
-    for (size_t j = 0; j < table->job->row_count; j++) {
-      if (!is_row_of(table, &table->job->rows[j], &c->spec)) continue;
+  for (size_t j = 0; j < table->job->row_count; j++) {
+    const hone_measured_t *row = &table->job->rows[j];
+    table->owners[j] = SIZE_MAX;
+    for (size_t i = 0; i < table->count; i++) {
+      candidate_t *c = &table->candidates[i];
+      if (!is_row_of(table, row, &c->spec)) continue;
+      table->owners[j] = i;
       c->row_count++;
-      sum += log_ratio(table, &c->spec, &table->job->rows[j]);
+      sum += log_ratio(table, &c->spec, row);
       count++;
+      break;
     }
   }
   for (size_t i = 0; count > 0 && i < table->count; i++)
@@ -209,9 +232,14 @@ static void scale_others(table_t *table) {
 static void make_grid(table_t *table) {
   for (uint32_t M = 1; M <= HONE_CPU_DATAFLOW_ROWS; M += M < 32 ? 1 : M < 128 ? 4 : 16)
     table->grid[table->grid_count++] = M;
-  for (size_t i = 0; i < table->count; i++)
-    for (size_t g = 0; g < table->grid_count; g++)
-      table->candidates[i].ns[g] = expected_ns(table, &table->candidates[i], table->grid[g]);
+  for (size_t i = 0; i < table->count; i++) {
+    candidate_t *c = &table->candidates[i];
+    for (size_t g = 0; g < table->grid_count; g++) {
+      uint32_t M = table->grid[g];
+      bool is_out = c->row_count && !table->job->is_static && !is_near(table, c, M);
+      c->ns[g] = is_out ? INFINITY : expected_ns(table, c, M);
+    }
+  }
 }
 
 static size_t best_at(const table_t *table, size_t g) {
@@ -334,6 +362,7 @@ static const candidate_t *rival_of(const table_t *table, const candidate_t *c, u
     for (size_t i = 0; i < table->count; i++) {
       const candidate_t *rival = &table->candidates[i];
       if (rival == c || (other_family && rival->spec.family == c->spec.family)) continue;
+      if (rival->row_count && !table->job->is_static && !is_near(table, rival, M)) continue;
       double ns = expected_ns(table, rival, M);
       if (best && ns >= *out_ns) continue;
       best = rival;
@@ -369,6 +398,7 @@ static hone_cpu_interval_t make_interval(const table_t *table, size_t begin, siz
 static bool open_table(table_t *table, const hone_cpu_dataflow_job_t *job, hone_arena_t *arena) {
   *table = (table_t){.job = job, .threads = most_threads(job)};
   table->candidates = HONE_NEW_ARRAY(arena, candidate_t, CANDIDATE_LIMIT);
+  table->owners = HONE_NEW_ARRAY(arena, size_t, job->row_count + 1);
   for (int family = 0; family < HONE_FAMILY_COUNT; family++) {
     if (!(job->families & 1u << family)) continue;
     if (!add_measured(table, (hone_family_t)family)) add_shortlist(table, (hone_family_t)family);
