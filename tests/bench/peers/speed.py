@@ -111,7 +111,7 @@ def main():
     parser.add_argument("--prompt", nargs="+", type=int, default=[128])
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--compile", nargs="+", default=[], help="more options of hone compile")
+    parser.add_argument("--compile", type=str.split, default=[], help="more options of hone compile, in one word")
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--first", action="append", default=[])
     args = parser.parse_args()
