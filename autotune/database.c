@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/file.h"
 
-enum { APPLICATION = 0x486f6e65, SCHEMA = 1, PATIENCE_MS = 20000 };
+enum { APPLICATION = 0x486f6e65, SCHEMA = 1, PATIENCE_MS = 20000, PAUSE_MS = 5 };
 
 struct hone_database {
   sqlite3 *handle;
@@ -47,8 +48,14 @@ static bool fail(hone_database_t *database, int code, hone_status_t *status) {
   }
 }
 
+// SQLite does not wait by itself where it changes to the write-ahead log, or recovers one.
 static bool run(hone_database_t *database, const char *sql, hone_status_t *status) {
+  const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
   int code = sqlite3_exec(database->handle, sql, NULL, NULL, NULL);
+  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited < PATIENCE_MS; waited += PAUSE_MS) {
+    nanosleep(&pause, NULL);
+    code = sqlite3_exec(database->handle, sql, NULL, NULL, NULL);
+  }
   return code == SQLITE_OK || fail(database, code, status);
 }
 

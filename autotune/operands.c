@@ -9,11 +9,6 @@ static bool is_attention(const hone_kernel_spec_t *spec) {
   return spec->family == HONE_FAMILY_ATTEND_DECODE || spec->family == HONE_FAMILY_ATTEND_PREFILL;
 }
 
-static bool is_linear(const hone_kernel_spec_t *spec) {
-  return spec->family == HONE_FAMILY_GEMV || spec->family == HONE_FAMILY_FLAT ||
-         spec->family == HONE_FAMILY_GEMM;
-}
-
 float hone_operand_at(uint64_t seed, uint64_t index) {
   uint64_t z = seed * 0xd1342543de82ef95u + index * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -36,7 +31,8 @@ bool hone_operands_repeat(const void *data, size_t bytes, uint64_t cold_bytes,
 bool hone_operands_create(const hone_operands_spec_t *spec, hone_operands_t *out_operands,
                           hone_status_t *status) {
   *out_operands = (hone_operands_t){.spec = *spec->problem, .position = spec->position};
-  bool ok = is_linear(spec->problem) ? hone_operands_linear(spec, out_operands, status)
+  bool ok = hone_family_is_linear(spec->problem->family)
+                ? hone_operands_linear(spec, out_operands, status)
             : is_attention(spec->problem)
                 ? hone_operands_attend(spec, out_operands, status)
                 : hone_fail(status, HONE_UNSUPPORTED, "kernels of %s are not tuned",
@@ -55,8 +51,9 @@ void hone_operands_destroy(hone_operands_t *operands) {
 bool hone_step_create(const hone_operands_t *operands, uint32_t M, bool is_hard,
                       hone_step_t *out_step, hone_status_t *status) {
   *out_step = (hone_step_t){.M = M};
-  bool ok = is_linear(&operands->spec) ? hone_step_linear(operands, is_hard, out_step, status)
-                                       : hone_step_attend(operands, is_hard, out_step, status);
+  bool ok = hone_family_is_linear(operands->spec.family)
+                ? hone_step_linear(operands, is_hard, out_step, status)
+                : hone_step_attend(operands, is_hard, out_step, status);
   if (!ok) hone_step_destroy(out_step);
   return ok;
 }
@@ -91,8 +88,9 @@ enum { CHECKED_ROWS = 13 };
 static bool check_row(const hone_operands_t *operands, const hone_step_t *step, uint32_t m,
                       const float *row, hone_evidence_t *evidence) {
   hone_expected_t expected[HONE_OPERANDS_SAMPLES];
-  size_t count = is_linear(&operands->spec) ? hone_expect_linear(operands, step, m, expected)
-                                            : hone_expect_attend(operands, step, m, expected);
+  size_t count = hone_family_is_linear(operands->spec.family)
+                     ? hone_expect_linear(operands, step, m, expected)
+                     : hone_expect_attend(operands, step, m, expected);
   for (size_t i = 0; i < count; i++) {
     double got = (double)row[expected[i].column];
     if (fabs(got - expected[i].value) <= expected[i].tolerance) continue;  // false for NaN
@@ -126,5 +124,6 @@ bool hone_step_check(const hone_operands_t *operands, const hone_step_t *step, c
 }
 
 double hone_step_tolerance(const hone_operands_t *operands, const hone_step_t *step, uint32_t m) {
-  return is_linear(&operands->spec) ? hone_tolerance_linear(operands, step, m) : 1e-4;
+  return hone_family_is_linear(operands->spec.family) ? hone_tolerance_linear(operands, step, m)
+                                                      : 1e-4;
 }

@@ -11,10 +11,6 @@ static bool is_attention(hone_family_t family) {
   return family == HONE_FAMILY_ATTEND_DECODE || family == HONE_FAMILY_ATTEND_PREFILL;
 }
 
-static bool is_linear(hone_family_t family) {
-  return family == HONE_FAMILY_GEMV || family == HONE_FAMILY_FLAT || family == HONE_FAMILY_GEMM;
-}
-
 const char *hone_problem_name(const hone_kernel_spec_t *spec, uint32_t position,
                               hone_arena_t *arena) {
   const char *name = hone_kernel_problem_name(spec, arena);
@@ -58,7 +54,7 @@ void hone_problems_of_plan(const hone_draft_t *draft, const hone_cpu_isa_t *isa,
     const hone_flow_t *flow = &draft->flows[level].items[draft->launches.items[i].flow];
     hone_problem_t problem = {.isa = isa, .threads = threads, .count = 1};
     problem.spec = draft->kernels.items[flow->kernel[0]].spec;
-    if (!is_linear(problem.spec.family) && !is_attention(problem.spec.family)) continue;
+    if (!hone_family_is_linear(problem.spec.family) && !is_attention(problem.spec.family)) continue;
     problem.spec.schedule = (hone_schedule_t){0};
     problem.spec.output = HONE_F32;  // how outputs are stored does not choose between schedules
     problem.spec.rotate = 0;

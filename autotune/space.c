@@ -19,27 +19,11 @@ static size_t axes_of(hone_family_t family, const hone_cpu_axis_t *out[AXIS_LIMI
 
 typedef HONE_LIST(hone_candidate_t) candidate_list_t;
 
-static bool is_linear(hone_family_t family) {
-  for (size_t i = 0; i < sizeof linear / sizeof *linear; i++)
-    if (linear[i] == family) return true;
-  return false;
-}
-
-// Whether both build the same kernel: register blocks are cut to what the level has room for.
-static bool same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,
-                        const hone_cpu_isa_t *isa) {
-  const hone_schedule_t *x = &a->schedule, *y = &b->schedule;
-  return a->family == b->family && is_linear(a->family) && x->unroll == y->unroll &&
-         x->prefetch == y->prefetch && x->chunk == y->chunk &&
-         hone_cpu_linear_tokens(a, isa) == hone_cpu_linear_tokens(b, isa) &&
-         hone_cpu_linear_vectors(a, isa) == hone_cpu_linear_vectors(b, isa);
-}
-
 static bool is_listed(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                       const hone_candidate_t *items, size_t count) {
   for (size_t i = 0; i < count; i++) {
     hone_kernel_spec_t known = hone_candidate_spec(spec, &items[i]);
-    if (same_kernel(spec, &known, isa)) return true;
+    if (hone_cpu_same_kernel(spec, &known, isa)) return true;
   }
   return false;
 }

@@ -42,26 +42,9 @@ typedef struct table {
 
 // ---- candidates
 
-static bool is_linear(hone_family_t family) {
-  return family == HONE_FAMILY_GEMV || family == HONE_FAMILY_FLAT || family == HONE_FAMILY_GEMM;
-}
-
-// Equal kernels by other words: a block that registers have no room for is cut.
-static bool same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,
-                        const hone_cpu_isa_t *isa) {
-  if (a->family != b->family) return false;
-  if (!is_linear(a->family)) return !memcmp(&a->schedule, &b->schedule, sizeof a->schedule);
-  uint32_t unroll_a = a->schedule.unroll ? a->schedule.unroll : 1;
-  uint32_t unroll_b = b->schedule.unroll ? b->schedule.unroll : 1;
-  return hone_cpu_linear_vectors(a, isa) == hone_cpu_linear_vectors(b, isa) &&
-         hone_cpu_linear_tokens(a, isa) == hone_cpu_linear_tokens(b, isa) &&
-         hone_kernel_spec_rows(a) == hone_kernel_spec_rows(b) && unroll_a == unroll_b &&
-         a->schedule.prefetch == b->schedule.prefetch && a->schedule.chunk == b->schedule.chunk;
-}
-
 static candidate_t *find(table_t *table, const hone_kernel_spec_t *spec) {
   for (size_t i = 0; i < table->count; i++)
-    if (same_kernel(&table->candidates[i].spec, spec, table->job->isa))
+    if (hone_cpu_same_kernel(&table->candidates[i].spec, spec, table->job->isa))
       return &table->candidates[i];
   return NULL;
 }
@@ -143,7 +126,7 @@ static bool is_row_of(const table_t *table, const hone_measured_t *row,
                       const hone_kernel_spec_t *spec) {
   hone_kernel_spec_t other = spec_of(table, row->family, &row->schedule);
   return row->threads == table->threads && row->M > 0 && row->ns > 0 &&
-         same_kernel(&other, spec, table->job->isa);
+         hone_cpu_same_kernel(&other, spec, table->job->isa);
 }
 
 static bool add_measured(table_t *table, hone_family_t family) {

@@ -1,6 +1,8 @@
 // See linear_block.h.
 #include "codegen/cpu/linear_block.h"
 
+#include <string.h>
+
 #include "codegen/cpu/kernels/linear.h"
 
 uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec) {
@@ -26,4 +28,16 @@ uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_i
   if (most * vectors > ACCUMULATORS_LIMIT) most = ACCUMULATORS_LIMIT / vectors;
   if (most < 1) most = 1;
   return asked && asked < most ? asked : most;
+}
+
+bool hone_cpu_same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,
+                          const hone_cpu_isa_t *isa) {
+  const hone_schedule_t *x = &a->schedule, *y = &b->schedule;
+  if (a->family != b->family) return false;
+  if (!hone_family_is_linear(a->family)) return !memcmp(x, y, sizeof *x);
+  return hone_cpu_linear_vectors(a, isa) == hone_cpu_linear_vectors(b, isa) &&
+         hone_cpu_linear_tokens(a, isa) == hone_cpu_linear_tokens(b, isa) &&
+         hone_cpu_linear_rows(a) == hone_cpu_linear_rows(b) &&
+         (x->unroll ? x->unroll : 1) == (y->unroll ? y->unroll : 1) && x->prefetch == y->prefetch &&
+         x->chunk == y->chunk;
 }

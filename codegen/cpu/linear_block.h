@@ -12,4 +12,9 @@ uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec);
 uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 
+// Whether two specifications of one problem build the same kernel, in other words: a block that
+// registers have no room for is cut, and a field that is not given has a value.
+bool hone_cpu_same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,
+                          const hone_cpu_isa_t *isa);
+
 #endif
