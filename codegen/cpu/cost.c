@@ -16,6 +16,8 @@ enum {
 };
 // Part of the shorter of memory and compute that does not hide behind the longer one.
 static const double exposed = 0.15;
+// Of the time to multiply and to load, where two vectors of rows do it together.
+static const double pair_multiply = 0.9, pair_load = 0.5;
 // What flat and gemm get of the bandwidth that gemv does.
 static const double block_bandwidth = 0.94;
 
@@ -112,12 +114,15 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   const decode_t *decode = &decodes[level][codes_of(info)];
   bool is_codes = spec->input == HONE_Q8, is_gemm = spec->family == HONE_FAMILY_GEMM;
   double decoding = is_codes ? decode->codes : spec->input == HONE_F32 ? decode->reals : 0;
-  double multiply = work->multiply + (is_codes ? decode->multiply : 0);
+  double multiply = work->multiply + (is_codes ? decode->multiply : 0), load = panel->load;
+  // Two vectors of rows share loads of activations; it takes the registers of AVX-512.
+  bool is_pair = is_gemm && is_codes && hone_cpu_linear_vectors(spec, isa) == 2;
+  if (is_pair && isa->registers == 32) multiply *= pair_multiply, load *= pair_load;
   uint64_t blocks = block_count(M, hone_cpu_linear_tokens(spec, isa));
   uint64_t passes = is_gemm ? (M + PASS_TOKENS - 1) / PASS_TOKENS : 1;
   double cycles = multiply * (double)M + work->block * (double)blocks;
   if (is_gemm) {
-    cycles += (decoding + panel->store) * (double)passes + panel->load * (double)blocks;
+    cycles += (decoding + panel->store) * (double)passes + load * (double)blocks;
   } else {
     cycles += decoding * (double)blocks + (is_codes ? decode->again * (double)M : 0);
   }

@@ -66,8 +66,9 @@ static double prior_ns(const table_t *table, const hone_kernel_spec_t *spec, uin
   return hone_cpu_cost(spec, table->job->isa, table->job->facts, M, table->threads).ns;
 }
 
-static bool prior_knows(hone_schedule_field_t field) {
-  return field == HONE_SCHEDULE_tokens || field == HONE_SCHEDULE_prefetch;
+static bool prior_knows(hone_family_t family, hone_schedule_field_t field) {
+  return field == HONE_SCHEDULE_tokens || field == HONE_SCHEDULE_prefetch ||
+         (field == HONE_SCHEDULE_rows && family == HONE_FAMILY_GEMM);
 }
 
 // The next schedule of a family's space: counts through the values of its axes, "not given" before
@@ -76,7 +77,7 @@ static bool next_schedule(hone_family_t family, size_t digits[FIELD_LIMIT],
                           hone_schedule_t *schedule) {
   for (size_t i = 0, digit = 0; i < hone_cpu_axis_count(); i++) {
     const hone_cpu_axis_t *axis = hone_cpu_axis_at(i);
-    if (axis->family != family || !prior_knows(axis->field)) continue;
+    if (axis->family != family || !prior_knows(family, axis->field)) continue;
     bool carry = digits[digit] == axis->count;
     digits[digit] = carry ? 0 : digits[digit] + 1;
     hone_schedule_set(schedule, axis->field, carry ? 0 : axis->values[digits[digit] - 1]);
