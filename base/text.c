@@ -53,6 +53,17 @@ bool hone_text_ends(const char *text, const char *suffix) {
   return text_bytes >= suffix_bytes && strcmp(text + text_bytes - suffix_bytes, suffix) == 0;
 }
 
+bool hone_slice_number(hone_slice_t text, uint32_t *out_value) {
+  uint32_t value = 0;
+  if (text.bytes == 0 || text.bytes > 9) return false;
+  for (size_t i = 0; i < text.bytes; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return false;
+    value = value * 10 + (uint32_t)(text.data[i] - '0');
+  }
+  *out_value = value;
+  return true;
+}
+
 bool hone_text_parse_i64(const char *text, int64_t *out_value) {
   size_t sign = text[0] == '-' || text[0] == '+';
   size_t digits = strspn(text + sign, "0123456789");

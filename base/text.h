@@ -21,6 +21,8 @@ bool hone_slice_is(hone_slice_t a, const char *text);
 // {NULL, 0}.
 hone_slice_t hone_slice_cut(hone_slice_t *rest, char separator);
 hone_slice_t hone_slice_trim(hone_slice_t a);  // blanks and tabs on both sides
+// One to nine decimal digits and nothing else.
+bool hone_slice_number(hone_slice_t text, uint32_t *out_value);
 
 bool hone_text_starts(const char *text, const char *prefix);
 bool hone_text_ends(const char *text, const char *suffix);

@@ -12,8 +12,6 @@ static const struct {
 #undef FIELD
 };
 
-const char *hone_schedule_field_name(hone_schedule_field_t field) { return fields[field].name; }
-
 uint32_t hone_schedule_get(const hone_schedule_t *schedule, hone_schedule_field_t field) {
   return *(const uint32_t *)((const char *)schedule + fields[field].offset);
 }
@@ -29,22 +27,11 @@ void hone_schedule_write(const hone_schedule_t *schedule, hone_buffer_t *out) {
   }
 }
 
-static bool parse_number(hone_slice_t text, uint32_t *out_value) {
-  uint64_t value = 0;
-  if (text.bytes == 0 || text.bytes > 9) return false;
-  for (size_t i = 0; i < text.bytes; i++) {
-    if (text.data[i] < '0' || text.data[i] > '9') return false;
-    value = value * 10 + (uint64_t)(text.data[i] - '0');
-  }
-  *out_value = (uint32_t)value;
-  return true;
-}
-
 bool hone_schedule_read_word(hone_slice_t word, hone_schedule_t *schedule, hone_status_t *status) {
   hone_slice_t value = word, key = hone_slice_cut(&value, '=');
   uint32_t number = 0;
   for (int i = 0; i < HONE_SCHEDULE_FIELD_COUNT; i++) {
-    if (!hone_slice_is(key, fields[i].name) || !parse_number(value, &number)) continue;
+    if (!hone_slice_is(key, fields[i].name) || !hone_slice_number(value, &number)) continue;
     hone_schedule_set(schedule, (hone_schedule_field_t)i, number);
     return true;
   }

@@ -20,7 +20,6 @@ typedef struct hone_schedule {
 #undef FIELD
 } hone_schedule_t;
 
-const char *hone_schedule_field_name(hone_schedule_field_t field);
 uint32_t hone_schedule_get(const hone_schedule_t *schedule, hone_schedule_field_t field);
 void hone_schedule_set(hone_schedule_t *schedule, hone_schedule_field_t field, uint32_t value);
 // " tokens=6 prefetch=64": each field that is given, with a space before it.

@@ -143,11 +143,6 @@ ir_value_t ir_bytes(ir_builder_t *b, size_t count, const int8_t *values) {
                                                   (intptr_t)count, values));
 }
 
-ir_value_t ir_shorts(ir_builder_t *b, size_t count, const int16_t *values) {
-  return constant(b, mlirDenseElementsAttrInt16Get(ir_vector(b, IR_I16, (int64_t)count),
-                                                   (intptr_t)count, values));
-}
-
 ir_value_t ir_words(ir_builder_t *b, size_t count, const int32_t *values) {
   return constant(b, mlirDenseElementsAttrInt32Get(ir_vector(b, IR_I32, (int64_t)count),
                                                    (intptr_t)count, values));
@@ -174,15 +169,6 @@ ir_value_t ir_lane(ir_builder_t *b, ir_value_t x, int64_t lane) {
   ir_type_t type = element_of(mlirValueGetType(x));
   ir_named_t position = {"static_position", mlirDenseI64ArrayGet(b->context, 1, &lane)};
   return create_one(b, &(ir_op_spec_t){"vector.extract", &x, 1, &type, 1, &position, 1, NULL, 0});
-}
-
-ir_value_t ir_lane_set(ir_builder_t *b, ir_value_t x, ir_value_t item, int64_t lane) {
-  ir_value_t operands[] = {item, x};
-  if (!usable(b, "vector.insert", operands, 2)) return (ir_value_t){0};
-  ir_type_t type = mlirValueGetType(x);
-  ir_named_t position = {"static_position", mlirDenseI64ArrayGet(b->context, 1, &lane)};
-  return create_one(b,
-                    &(ir_op_spec_t){"vector.insert", operands, 2, &type, 1, &position, 1, NULL, 0});
 }
 
 // ---- memory

@@ -58,16 +58,14 @@ ir_value_t ir_cast_emit(ir_builder_t *b, ir_verb_t verb, ir_type_t type, ir_valu
 ir_value_t ir_int(ir_builder_t *b, ir_type_t type, int64_t value);
 ir_value_t ir_real(ir_builder_t *b, ir_type_t type, double value);
 ir_value_t ir_i64(ir_builder_t *b, int64_t value);
-ir_value_t ir_bytes(ir_builder_t *b, size_t count, const int8_t *values);    // vector<count x i8>
-ir_value_t ir_shorts(ir_builder_t *b, size_t count, const int16_t *values);  // vector<count x i16>
-ir_value_t ir_words(ir_builder_t *b, size_t count, const int32_t *values);   // vector<count x i32>
-ir_value_t ir_floats(ir_builder_t *b, size_t count, const float *values);    // vector<count x f32>
+ir_value_t ir_bytes(ir_builder_t *b, size_t count, const int8_t *values);   // vector<count x i8>
+ir_value_t ir_words(ir_builder_t *b, size_t count, const int32_t *values);  // vector<count x i32>
+ir_value_t ir_floats(ir_builder_t *b, size_t count, const float *values);   // vector<count x f32>
 
 // ---- vectors
 ir_value_t ir_shuffle(ir_builder_t *b, ir_value_t x, ir_value_t y, size_t count,
                       const int64_t *lanes);
 ir_value_t ir_lane(ir_builder_t *b, ir_value_t x, int64_t lane);  // scalar out of a vector
-ir_value_t ir_lane_set(ir_builder_t *b, ir_value_t x, ir_value_t item, int64_t lane);
 
 // ---- memory: pointers and byte offsets; alignment 0 means the type's element
 ir_value_t ir_offset(ir_builder_t *b, ir_value_t pointer, ir_value_t bytes);  // bytes: i64 value

@@ -66,14 +66,6 @@ static inline void put_bits(const uint8_t *codes, int bits, int shift, int row, 
   }
 }
 
-static void get_bits(const uint8_t *lines, int bits, int shift, int row, uint8_t *codes) {
-  int per_byte = 8 / bits, keep = (1 << bits) - 1;
-  for (int j = 0; j < GROUP; j++) {
-    int quad = j / 4, byte = lines[quad / per_byte * LINE + row * 4 + j % 4];
-    codes[j] |= (uint8_t)((byte >> quad % per_byte * bits & keep) << shift);
-  }
-}
-
 // Two rows share a byte.
 static void put_plane(const uint8_t *codes, uint32_t plane, int row, uint8_t *out) {
   for (int quad = 0; quad < QUADS; quad++) {
@@ -97,22 +89,6 @@ static void put_group(const hone_format_info_t *info, const uint8_t *codes, int 
     put_bits(codes, 2, 0, row, out);
   } else {
     put_bits(codes, 8, 0, row, out);
-  }
-}
-
-static void get_group(const hone_format_info_t *info, const uint8_t *in, int row, uint8_t *codes) {
-  memset(codes, 0, GROUP);
-  if (info->grid == HONE_GRID_PLANES) {
-    for (int j = 0; j < GROUP; j++)
-      for (uint32_t p = 0; p < info->planes; p++) {
-        int byte = in[(p * QUADS + (uint32_t)j / 4) * 8 + (uint32_t)row / 2];
-        codes[j] |= (uint8_t)((byte >> (row % 2 * 4 + j % 4) & 1) << p);
-      }
-  } else if (info->code_bits == 6) {
-    get_bits(in, 4, 0, row, codes);
-    get_bits(in + QUADS / 2 * LINE, 2, 4, row, codes);
-  } else {
-    get_bits(in, (int)info->code_bits, 0, row, codes);
   }
 }
 
@@ -148,15 +124,6 @@ void hone_layout_row(hone_format_t format, uint64_t K, int row, const uint8_t *c
   for (uint64_t g = 0; g < groups; g++)
     put_group(info, codes + g * GROUP, row, tile_codes + g * bytes);
   put_scales(format, K, R, scales, tile_scales + lane_scales(format, row));
-}
-
-void hone_layout_row_read(hone_format_t format, uint64_t K, int row, const uint8_t *tile_codes,
-                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales) {
-  const hone_format_info_t *info = hone_format_info(format.storage);
-  uint64_t bytes = R * hone_packed_row_bytes(format.storage), groups = hone_padded(K) / GROUP;
-  for (uint64_t g = 0; g < groups; g++)
-    get_group(info, tile_codes + g * bytes, row, codes + g * GROUP);
-  get_scales(format, K, R, tile_scales + lane_scales(format, row), scales);
 }
 
 // ---- a row by itself: each code's bits after the last one's, least significant first

@@ -14,9 +14,6 @@ HONE_MUST_CHECK int hone_layout_reals(hone_storage_t storage, uint64_t Kp,
 // go to row `row` of the tile. Rows share bytes: one thread writes a tile.
 void hone_layout_row(hone_format_t format, uint64_t K, int row, const uint8_t *codes,
                      const uint16_t *scales, uint8_t *tile_codes, uint8_t *tile_scales);
-// The inverse, for tools that read artefacts.
-void hone_layout_row_read(hone_format_t format, uint64_t K, int row, const uint8_t *tile_codes,
-                          const uint8_t *tile_scales, uint8_t *codes, uint16_t *scales);
 
 // A row by itself, as codegen/pack/store.h keeps it: its codes, then its scales.
 uint64_t hone_layout_line_bytes(hone_format_t format, uint64_t K);

@@ -22,22 +22,11 @@ bool hone_family_find(const char *name, hone_family_t *out_family) {
   return false;
 }
 
-static bool parse_number(hone_slice_t text, uint32_t *out_value) {
-  uint64_t value = 0;
-  if (text.bytes == 0 || text.bytes > 9) return false;
-  for (size_t i = 0; i < text.bytes; i++) {
-    if (text.data[i] < '0' || text.data[i] > '9') return false;
-    value = value * 10 + (uint64_t)(text.data[i] - '0');
-  }
-  *out_value = (uint32_t)value;
-  return true;
-}
-
 static bool parse_choice(hone_slice_t text, hone_flow_choice_t *choice, hone_status_t *status) {
   *choice = (hone_flow_choice_t){.below = UINT32_MAX};
   hone_slice_t bound = text, words = hone_slice_trim(hone_slice_cut(&bound, '<'));
   bound = hone_slice_trim(bound);
-  if (bound.data && (!parse_number(bound, &choice->below) || choice->below < 2))
+  if (bound.data && (!hone_slice_number(bound, &choice->below) || choice->below < 2))
     return hone_fail(status, HONE_INVALID, "'%.*s' is not a number of rows above 1",
                      (int)bound.bytes, bound.data);
   hone_slice_t name = hone_slice_cut(&words, ' ');

@@ -7,7 +7,6 @@
 // stay signed (AVX2 has 16-bit sums only), |w| is multiplied with x carrying w's sign; |w| <= 127
 // keeps a sum of two exact. Integer sums are exact in any order, so all register blocks agree.
 #include "codegen/cpu/kernels/linear.h"
-#include "quant/grid.h"
 
 static ir_type_t byte_vector(kernel_t *k) { return ir_vector(k->b, IR_I8, k->isa->bytes); }
 

@@ -111,12 +111,6 @@ ir_value_t math_splat(kernel_t *k, ir_value_t scalar) {
   return ir_cast(k->b, broadcast, k->reals, scalar);
 }
 
-ir_value_t math_lane_splat(kernel_t *k, ir_value_t vector, int64_t lane) {
-  int64_t lanes[16];
-  for (int i = 0; i < k->lanes; i++) lanes[i] = lane;
-  return ir_shuffle(k->b, vector, vector, (size_t)k->lanes, lanes);
-}
-
 // The lower (part 0) or upper (part 1) half of every block of `block` lanes of x, then of y.
 static ir_value_t half_blocks(kernel_t *k, ir_value_t x, ir_value_t y, int block, int part,
                               bool both) {

@@ -22,6 +22,11 @@ static void test_slices(void **state) {
   assert_int_equal(hone_slice(NULL).bytes, 0);
   assert_true(hone_slice_is(hone_slice_trim(hone_slice(" \t x y\t ")), "x y"));
   assert_true(hone_slice_is(hone_slice_trim(hone_slice(" \t ")), ""));
+  uint32_t number = 0;
+  assert_true(hone_slice_number(hone_slice("999999999"), &number) && number == 999999999);
+  const char *const not_numbers[] = {"", "-1", "+1", " 1", "1x", "1000000000"};
+  for (size_t i = 0; i < sizeof not_numbers / sizeof *not_numbers; i++)
+    assert_false(hone_slice_number(hone_slice(not_numbers[i]), &number));
   assert_true(hone_slice_equal((hone_slice_t){"a\0b", 3}, (hone_slice_t){"a\0b", 3}));
   assert_false(hone_slice_equal((hone_slice_t){"a\0b", 3}, (hone_slice_t){"a\0c", 3}));
   assert_true(hone_slice_equal(HONE_SLICE("xy"), hone_slice("xy")));

@@ -278,6 +278,48 @@ static void noise_changes_nothing(void **state) {
   assert_int_equal(flow.intervals[1].choice.schedule.chunk, 64);
 }
 
+// A schedule that was measured to be fast at 2 rows says little of 128, where others were measured.
+static void predictions_from_afar_do_not_win(void **state) {
+  (void)state;
+  hone_kernel_spec_t spec = linear(HONE_NF4, HONE_Q8, 2048, 2048);
+  hone_cpu_dataflow_job_t job = job_of(&spec, 0);
+  hone_measured_t rows[] = {row(HONE_FAMILY_FLAT, 2, 0), row(HONE_FAMILY_GEMM, 2, 0),
+                            row(HONE_FAMILY_FLAT, 128, 0), row(HONE_FAMILY_GEMM, 128, 0)};
+  rows[0].schedule.tokens = 2;
+  rows[2].schedule.tokens = 12;
+  for (int i = 0; i < 4; i++) {
+    hone_flow_choice_t choice = {.family = rows[i].family, .schedule = rows[i].schedule};
+    rows[i].ns = hone_cpu_dataflow_ns(&job, &choice, rows[i].M);
+  }
+  rows[0].ns /= 50;
+  rows[3].ns = rows[2].ns / 2;
+  job.rows = rows, job.row_count = 4;
+  hone_cpu_dataflow_t flow = select_flow(&job);
+  assert_int_equal(choice_at(&flow, 2)->schedule.tokens, 2);
+  assert_int_equal(choice_at(&flow, 128)->family, HONE_FAMILY_GEMM);
+  assert_int_equal(choice_at(&flow, 512)->family, HONE_FAMILY_GEMM);
+}
+
+// An exhaustive search leaves hundreds of rows; the best one may be the last.
+static void every_measured_candidate_counts(void **state) {
+  (void)state;
+  static const uint32_t tokens[] = {2, 3, 4, 6, 8, 12}, prefetch[] = {0, 32, 64, 128};
+  hone_kernel_spec_t spec = linear(HONE_NF4, HONE_Q8, 2048, 2048);
+  hone_measured_t rows[6 * 4 * 3 + 1];
+  size_t count = 0;
+  for (int i = 0; i < 6 * 4 * 3; i++) {
+    rows[count] = row(HONE_FAMILY_FLAT, 128, 1e6 + i);
+    rows[count].schedule = (hone_schedule_t){
+        .tokens = tokens[i % 6], .prefetch = prefetch[i / 6 % 4], .chunk = 64u << i / 24};
+    count++;
+  }
+  rows[count++] = row(HONE_FAMILY_GEMM, 128, 5e5);
+  hone_cpu_dataflow_job_t job = job_of(&spec, 0);
+  job.rows = rows, job.row_count = count;
+  hone_cpu_dataflow_t flow = select_flow(&job);
+  assert_int_equal(choice_at(&flow, 128)->family, HONE_FAMILY_GEMM);
+}
+
 // More good choices than entries: the least missed ones go.
 static void the_limit_holds(void **state) {
   (void)state;
@@ -327,6 +369,8 @@ int main(void) {
       cmocka_unit_test(measurements_move_a_breakpoint),
       cmocka_unit_test(between_measurements_lies_between),
       cmocka_unit_test(noise_changes_nothing),
+      cmocka_unit_test(predictions_from_afar_do_not_win),
+      cmocka_unit_test(every_measured_candidate_counts),
       cmocka_unit_test(the_limit_holds),
       cmocka_unit_test(bad_rows_do_not_count),
   };
