@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/pages.h"
+
 enum {
   LINE_BYTES = 256,        // one trip of the loop: eight vectors
   UNIT_BYTES = 64 * 1024,  // what the pool divides
@@ -66,8 +68,9 @@ bool hone_bandwidth_measure(hone_session_t *session, uint32_t threads, hone_band
   uint64_t bytes = out_result->is_from_weights ? model->plan->weight_bytes : buffer_bytes();
   int64_t units = (int64_t)(bytes / UNIT_BYTES);
   out_result->bytes = (uint64_t)units * UNIT_BYTES;
-  read_work_t work = {.data = out_result->is_from_weights ? (uint8_t *)(uintptr_t)model->weights
-                                                          : hone_pages_map(out_result->bytes)};
+  read_work_t work = {.data = out_result->is_from_weights
+                                  ? (uint8_t *)(uintptr_t)model->weights
+                                  : hone_pages_map(out_result->bytes, true)};
   if (work.data == NULL || units == 0) {
     hone_pool_destroy(own_pool);
     return hone_fail(status, HONE_EXHAUSTED, "no memory to measure the read bandwidth");

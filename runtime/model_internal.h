@@ -19,8 +19,4 @@ struct hone_model {
   hone_tokenizer_t *tokenizer;  // NULL: the model has none
 };
 
-// Maps `bytes` zeroed private bytes that take memory only when touched; NULL on failure.
-void *hone_pages_map(uint64_t bytes);
-void hone_pages_unmap(void *pages, uint64_t bytes);
-
 #endif

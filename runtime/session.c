@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "runtime/cpu.h"
+#include "runtime/pages.h"
 #include "runtime/plan.h"
 #include "runtime/session_internal.h"
 
@@ -58,8 +59,8 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
               hone_checked_mul(side, 2 * (uint64_t)plan->layers, &session->cache_bytes);
   if (fits) {
     session->pages_bytes = layout.bytes;
-    session->pages = hone_pages_map(session->pages_bytes);
-    session->cache = hone_pages_map(session->cache_bytes);
+    session->pages = hone_pages_map(session->pages_bytes, false);
+    session->cache = hone_pages_map(session->cache_bytes, false);
     // Every head's cache grows at its own place: huge pages would make short conversations take
     // memory for long ones.
     if (session->cache != NULL)

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "runtime/cpu.h"
 #include "runtime/elf_file.h"
+#include "runtime/pages.h"
 #include "runtime/plan.h"
 #include "runtime/thread_pool.h"
 
@@ -24,18 +24,6 @@ enum {
   VERIFY_INLINE_BYTES = 8 << 20,  // below this, starting threads costs more than it saves
   HASH_PIECE_BYTES = 1 << 20,
 };
-
-void *hone_pages_map(uint64_t bytes) {
-  if (bytes == 0) bytes = 1;
-  if (bytes > (uint64_t)PTRDIFF_MAX) return NULL;
-  void *pages =
-      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return pages == MAP_FAILED ? NULL : pages;
-}
-
-void hone_pages_unmap(void *pages, uint64_t bytes) {
-  if (pages != NULL) munmap(pages, bytes == 0 ? 1 : bytes);
-}
 
 typedef struct extent_search {
   uintptr_t address;
@@ -99,10 +87,8 @@ static bool map_weights(hone_model_t *model, int fd, const char *path,
   if (section->bytes == 0) return true;
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), skip = section->offset % page;
   model->mapping_bytes = section->bytes + skip;
-  void *pages = mmap(NULL, model->mapping_bytes, is_private ? PROT_READ | PROT_WRITE : PROT_READ,
-                     is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd,
-                     (off_t)(section->offset - skip));
-  if (pages == MAP_FAILED) {
+  void *pages = hone_pages_map_file(fd, section->offset - skip, model->mapping_bytes, is_private);
+  if (pages == NULL) {
     return hone_fail(status, errno == ENOMEM ? HONE_EXHAUSTED : HONE_IO,
                      "%s: cannot map %llu bytes of weights: %s", path,
                      (unsigned long long)section->bytes, strerror(errno));
@@ -241,7 +227,7 @@ bool hone_weights_open(hone_model_t *model, const char *file, const hone_model_o
 }
 
 void hone_weights_close(hone_model_t *model) {
-  if (model->mapping != NULL) munmap(model->mapping, model->mapping_bytes);
+  hone_pages_unmap(model->mapping, model->mapping_bytes);
   free(model->manifest);
   model->mapping = NULL;
   model->weights = NULL;

@@ -1,7 +1,7 @@
-// Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read,
-// quantize and write them independently, then take turns in the same order to feed the tensor's
-// hash. As the thread with the lowest unfinished chunk never waits, this cannot lock up, and memory
-// is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales
+// Packing weights. Chunks (whole tiles of one tensor) are handed out in file order; threads read
+// and quantize them independently, then take turns in the same order to feed the tensor's hash and
+// to write. As the thread with the lowest unfinished chunk never waits, this cannot lock up, and
+// memory is one chunk per thread. A tensor's hash covers its codes, then its scales: the scales
 // plane (at most 1/16 of the codes) is gathered in memory and written at the end.
 #include "codegen/pack/pack.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/gather.h"
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -49,6 +50,7 @@ typedef struct packer {
   // of the thread whose turn it is
   hone_status_t *status;
   hone_hasher_t *hasher;
+  hone_gather_t *file;
   hone_buffer_t scales;
   uint64_t *hashes;
   hone_quant_error_t *errors;
@@ -259,17 +261,12 @@ static bool pack_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *st
   const hone_pack_job_t *job = worker->packer->job;
   const hone_pack_item_t *item = &job->items[chunk->item];
   const tensor_t *tensor = &worker->packer->tensors[chunk->item];
-  uint64_t tile_bytes = hone_packed_tile_code_bytes(item->format, (uint64_t)tensor->rows.K);
-  uint64_t place = job->base + item->offset + (uint64_t)chunk->tile * tile_bytes;
   worker->scale_count = 0;
   worker->error = (hone_quant_error_t){0};
   if (!await_encoder(worker, chunk, status)) return false;
   if (tensor->corrected) await_turn(worker->packer, chunk);
-  if (tensor->rows.K == 1 ? !pack_vector(worker, tensor, status)
-                          : !pack_tiles(worker, tensor, chunk, item->format, status))
-    return false;
-  return hone_output_write_at(job->output, place, worker->packed.data, worker->packed_count,
-                              status);
+  return tensor->rows.K == 1 ? pack_vector(worker, tensor, status)
+                             : pack_tiles(worker, tensor, chunk, item->format, status);
 }
 
 // Scales and parameters of a finished tensor, behind its codes.
@@ -290,9 +287,8 @@ static bool finish_tensor(packer_t *packer, size_t index, hone_status_t *status)
     }
     size_t bytes = packer->scales.bytes;
     hone_hasher_add(packer->hasher, packer->scales.data, bytes);
-    ok = hone_output_write_at(packer->job->output,
-                              packer->job->base + item->offset + item->bytes - bytes,
-                              packer->scales.data, bytes, status);
+    ok = hone_gather_put(packer->file, packer->job->base + item->offset + item->bytes - bytes,
+                         packer->scales.data, bytes, status);
   }
   packer->hashes[index] = hone_hasher_result(packer->hasher);
   hone_hasher_reset(packer->hasher);
@@ -304,10 +300,14 @@ static bool finish_tensor(packer_t *packer, size_t index, hone_status_t *status)
   return ok;
 }
 
-// Runs on the thread whose turn it is: hashes the chunk's codes, keeps its scales.
+// Runs on the thread whose turn it is: hashes and writes the chunk's codes, keeps its scales.
 static bool finish_chunk(worker_t *worker, const chunk_t *chunk, hone_status_t *status) {
   packer_t *packer = worker->packer;
   const hone_pack_item_t *item = &packer->job->items[chunk->item];
+  uint64_t tile_bytes = hone_packed_tile_code_bytes(item->format, (uint64_t)item->recipe.K);
+  uint64_t place = packer->job->base + item->offset + (uint64_t)chunk->tile * tile_bytes;
+  if (!hone_gather_put(packer->file, place, worker->packed.data, worker->packed_count, status))
+    return false;
   hone_hasher_add(packer->hasher, worker->packed.data, worker->packed_count);
   if (worker->scale_count)
     hone_buffer_add(&packer->scales, worker->packed_scales.data, worker->scale_count);
@@ -419,6 +419,7 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
     }
   }
   packer.hasher = hone_hasher_create();
+  packer.file = hone_gather_create(job->output, job->base);
   const char *label = job->solver.statistics ? "solving weights" : "packing weights";
   packer.progress = hone_progress_create(label, total, true, job->progress);
   pthread_mutex_init(&packer.lock, NULL);
@@ -426,7 +427,9 @@ bool hone_pack_run(const hone_pack_job_t *job, uint64_t *out_hashes, hone_quant_
   hone_parallel_run(hone_parallel_count(job->threads), work, &packer);
   pthread_cond_destroy(&packer.turned);
   pthread_mutex_destroy(&packer.lock);
+  if (!packer.failed) packer.failed = !hone_gather_flush(packer.file, &first);
   hone_progress_destroy(packer.progress);
+  hone_gather_destroy(packer.file);
   hone_hasher_destroy(packer.hasher);
   hone_buffer_deinit(&packer.scales);
   close_tensors(&packer);
