@@ -4,6 +4,7 @@
 #ifndef HONE_AUTOTUNE_SEARCH_H
 #define HONE_AUTOTUNE_SEARCH_H
 
+#include "autotune/learned.h"
 #include "autotune/space.h"
 
 typedef enum hone_strategy {
@@ -24,6 +25,7 @@ enum { HONE_SEARCH_BATCH = 32 };  // candidates measured against each other at o
 
 typedef struct hone_search {
   hone_strategy_t strategy;
+  hone_learner_t learner;  // of HONE_STRATEGY_EVOLVE
   const hone_candidates_t *space;
   hone_candidate_t untuned;   // always measured; need not be of the space
   const hone_tried_t *known;  // from earlier: not measured again; a rejection keeps a candidate out

@@ -1,10 +1,10 @@
 // The evolutionary strategy: children of the fastest so far, by mutation and crossover, in the
-// order that a learned model (trees.h) expects of them. A few are drawn blindly, so that the model
-// also learns where nobody looked.
+// order that a learned model (learned.h) expects of them. A few are drawn blindly, so that the
+// model also learns where nobody looked.
 #include <math.h>
 
+#include "autotune/learned.h"
 #include "autotune/search_internal.h"
-#include "autotune/trees.h"
 
 enum { FIRST = 12, PARENTS = 6, BROOD = 48, LITTER = 8, BLIND = 2, OF_SPACE = 3, DULL_LIMIT = 3 };
 
@@ -20,8 +20,8 @@ static void describe(const hone_search_state_t *state, size_t index,
   *feature++ = log(state->cost[index]);
 }
 
-// Expects the logarithm of a time. NULL while too little is known.
-static hone_trees_t *learn(hone_search_state_t *state) {
+// A model of the logarithm of a time. NULL while too little is known.
+static bool learn(hone_search_state_t *state, hone_learned_t **out_model) {
   size_t count = 0, tried = hone_search_tried(state);
   double *features = HONE_NEW_ARRAY(state->arena, double, tried *HONE_SEARCH_FEATURES);
   double *targets = HONE_NEW_ARRAY(state->arena, double, tried);
@@ -31,9 +31,9 @@ static hone_trees_t *learn(hone_search_state_t *state) {
     describe(state, i, features + count * HONE_SEARCH_FEATURES);
     targets[count++] = log(evidence->median_ns);
   }
-  return count < LITTER
-             ? NULL
-             : hone_trees_fit(features, targets, count, HONE_SEARCH_FEATURES, state->arena);
+  *out_model = NULL;
+  return count < LITTER || hone_learned_fit(state->search->learner, features, targets, count,
+                                            HONE_SEARCH_FEATURES, out_model, state->status);
 }
 
 // The fastest, best first; returns how many.
@@ -52,26 +52,39 @@ static size_t choose_parents(const hone_search_state_t *state, size_t out[PARENT
 
 typedef struct brood {
   size_t children[BROOD];
-  double expected[BROOD];
   size_t count;
 } brood_t;
 
-// Keeps the brood ordered by what is expected of it.
-static void bear(const hone_search_state_t *state, const hone_trees_t *model, size_t child,
-                 brood_t *brood) {
-  double features[HONE_SEARCH_FEATURES];
+static void bear(const hone_search_state_t *state, size_t child, brood_t *brood) {
   if (state->is_tried[child] || brood->count == BROOD) return;
   for (size_t i = 0; i < brood->count; i++)
     if (brood->children[i] == child) return;
-  describe(state, child, features);
-  double expected = model ? hone_trees_predict(model, features) : log(state->cost[child]);
-  size_t j = brood->count++;
-  for (; j > 0 && brood->expected[j - 1] > expected; j--) {
-    brood->children[j] = brood->children[j - 1];
-    brood->expected[j] = brood->expected[j - 1];
+  brood->children[brood->count++] = child;
+}
+
+// By what is expected of them, best first; equal ones in the order they were born.
+static bool order(hone_search_state_t *state, brood_t *brood) {
+  double features[BROOD][HONE_SEARCH_FEATURES], expected[BROOD];
+  hone_learned_t *model;
+  if (!learn(state, &model)) return false;
+  for (size_t i = 0; i < brood->count; i++) {
+    describe(state, brood->children[i], features[i]);
+    expected[i] = log(state->cost[brood->children[i]]);
   }
-  brood->children[j] = child;
-  brood->expected[j] = expected;
+  bool ok =
+      !model || hone_learned_predict(model, features[0], brood->count, expected, state->status);
+  hone_learned_destroy(model);
+  for (size_t i = 1; i < brood->count; i++) {
+    size_t child = brood->children[i], j = i;
+    double of_child = expected[i];
+    for (; j > 0 && expected[j - 1] > of_child; j--) {
+      brood->children[j] = brood->children[j - 1];
+      expected[j] = expected[j - 1];
+    }
+    brood->children[j] = child;
+    expected[j] = of_child;
+  }
+  return ok;
 }
 
 static size_t untried(const hone_search_state_t *state, uint64_t *random) {
@@ -83,22 +96,21 @@ static size_t untried(const hone_search_state_t *state, uint64_t *random) {
   return start;
 }
 
-static hone_index_list_t next_generation(hone_search_state_t *state, uint64_t *random) {
+static bool next_generation(hone_search_state_t *state, uint64_t *random, hone_index_list_t *list) {
   size_t parents[PARENTS], count = choose_parents(state, parents);
-  hone_trees_t *model = learn(state);
   brood_t brood = {0};
-  hone_index_list_t list = {0};
   for (int draw = 0; draw < 4 * BROOD && count > 0; draw++) {
     size_t parent = parents[hone_random_below(random, count)];
     size_t other = parents[hone_random_below(random, count)];
     size_t child = hone_space_cross(&state->pool, parent, other, random);
-    bear(state, model, hone_space_mutate(&state->pool, child, random), &brood);
+    bear(state, hone_space_mutate(&state->pool, child, random), &brood);
   }
-  for (int i = 0; i < BROOD / 4; i++) bear(state, model, untried(state, random), &brood);
+  for (int i = 0; i < BROOD / 4; i++) bear(state, untried(state, random), &brood);
+  if (!order(state, &brood)) return false;
   for (size_t i = 0; i < brood.count && i < LITTER - BLIND; i++)
-    hone_list_push(state->arena, &list, brood.children[i]);
-  for (int i = 0; i < BLIND; i++) hone_list_push(state->arena, &list, untried(state, random));
-  return list;
+    hone_list_push(state->arena, list, brood.children[i]);
+  for (int i = 0; i < BLIND; i++) hone_list_push(state->arena, list, untried(state, random));
+  return true;
 }
 
 bool hone_search_evolve(hone_search_state_t *state) {
@@ -114,8 +126,8 @@ bool hone_search_evolve(hone_search_state_t *state) {
   if (!hone_search_try(state, &list)) return false;
   for (int dull = 0; dull < DULL_LIMIT && hone_search_tried(state) < most;) {
     size_t before = hone_search_best(state);
-    list = next_generation(state, &random);
-    if (!hone_search_try(state, &list)) return false;
+    hone_index_list_t litter = {0};
+    if (!next_generation(state, &random, &litter) || !hone_search_try(state, &litter)) return false;
     dull = hone_search_best(state) == before ? dull + 1 : 0;
   }
   return true;

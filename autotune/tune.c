@@ -180,6 +180,7 @@ static bool tune_problem(tuner_t *tuner, hone_tune_row_t *row, hone_status_t *st
       !read_known(tuner, problem, &known, status))
     return false;
   const hone_search_t search = {.strategy = tuner->options->strategy,
+                                .learner = tuner->options->learner,
                                 .space = &space,
                                 .untuned = problem->untuned,
                                 .known = known.items,

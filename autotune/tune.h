@@ -11,6 +11,7 @@
 
 typedef struct hone_tune_options {
   hone_strategy_t strategy;
+  hone_learner_t learner;                     // of HONE_STRATEGY_EVOLVE
   double seconds;                             // for all problems together; 0: as long as it takes
   bool again;                                 // also what the database knows
   uint64_t seed;                              // of the strategies that draw

@@ -7,6 +7,8 @@ find_path(HONE_XXHASH_INCLUDE xxhash.h REQUIRED)  # header-only use (XXH_INLINE_
 find_package(Threads REQUIRED)
 find_path(HONE_GLPK_INCLUDE glpk.h REQUIRED)  # no pkg-config file in Debian
 find_library(HONE_GLPK_LIBRARY glpk REQUIRED)
+find_path(HONE_XGBOOST_INCLUDE xgboost/c_api.h)  # optional: a learner of the tuner (autotune/learners.def)
+find_library(HONE_XGBOOST_LIBRARY xgboost)
 add_library(hone::jansson ALIAS PkgConfig::JANSSON)
 add_library(hone::utf8proc ALIAS PkgConfig::UTF8PROC)
 add_library(hone::sqlite ALIAS PkgConfig::SQLITE)

@@ -17,7 +17,8 @@
 
 typedef struct fields {
   hone_compile_options_t compile;
-  const char *model, *target, *time, *strategy, *database, *isa, *rows, *export_to;
+  const char *model, *target, *time, *strategy, *learner, *database, *isa, *rows, *shard,
+      *export_to;
   hone_strings_t import_from;
   int64_t threads;
   bool again, json, quiet;
@@ -33,12 +34,16 @@ static const hone_option_t options[] = {
      .help = "when to end at the latest: 90s, 10m (default), 1h, or 0 for no end"},
     {HONE_OPTION_CHOICE, "--strategy", NULL, "NAME", FIELD(strategy), "shortlist|exhaustive|evolve",
      .help = "how candidates are chosen; default: shortlist"},
+    {HONE_OPTION_CHOICE, "--learner", NULL, "NAME", FIELD(learner), "xgboost|trees",
+     .help = "model that leads evolve; default: xgboost, where hone was built with it"},
     {HONE_OPTION_INT, "--threads", NULL, "N", FIELD(threads), .low = 0, .high = 1024,
      .help = "threads that run a kernel together; default: all CPUs"},
     {HONE_OPTION_STRING, "--isa", NULL, "LEVEL", FIELD(isa),
      .help = "instruction set level; default: the best this machine has"},
     {HONE_OPTION_STRING, "--rows", NULL, "LIST", FIELD(rows),
      .help = "numbers of tokens at once to tune for; default: 1,2,4,8,16,32,64,128,512"},
+    {HONE_OPTION_STRING, "--shard", NULL, "I/N", FIELD(shard),
+     .help = "only every Nth problem, from the Ith on: machines share a model's problems"},
     {HONE_OPTION_STRING, "--db", NULL, "FILE", FIELD(database),
      .help = "tuning database; default: hone/tuning.db in $XDG_DATA_HOME or ~/.local/share"},
     {HONE_OPTION_FLAG, "--again", .field = FIELD(again),
@@ -67,6 +72,7 @@ const hone_verb_t hone_verb_tune = {
     "not measured again; Ctrl-C and the end of the time lose nothing.",
     "  hone tune ./Llama-3.2-1B --weights nf4\n"
     "  hone tune ./Llama-3.2-1B --weights nf4 --threads 1 --time 2m\n"
+    "  hone tune ./Llama-3.2-1B --weights nf4 --shard 1/2 --export node1.jsonl\n"
     "  hone tune --import node1.jsonl --import node2.jsonl --export all.jsonl\n",
     options};
 
@@ -106,6 +112,26 @@ static bool parse_rows(const char *text, hone_arena_t *arena, rows_t *rows, hone
   return true;
 }
 
+// "1/4": which of how many, from 1.
+typedef struct shard {
+  int64_t index, count;
+} shard_t;
+
+static bool parse_shard(const char *text, shard_t *out_shard, hone_status_t *status) {
+  char first[24];
+  const char *slash = strchr(text, '/');
+  size_t bytes = slash ? (size_t)(slash - text) : sizeof first;
+  if (bytes < sizeof first) {
+    memcpy(first, text, bytes);
+    first[bytes] = '\0';
+    if (hone_text_parse_i64(first, &out_shard->index) &&
+        hone_text_parse_i64(slash + 1, &out_shard->count) && out_shard->index >= 1 &&
+        out_shard->index <= out_shard->count)
+      return true;
+  }
+  return hone_fail(status, HONE_INVALID, "--shard %s: write it as 1/4, the first of four", text);
+}
+
 static bool choose_isa(const char *name, const hone_cpu_isa_t **out_isa, hone_status_t *status) {
   for (size_t i = 0; i < hone_cpu_isa_count(); i++) {
     const hone_cpu_isa_t *isa = hone_cpu_isa_at(i);
@@ -124,7 +150,9 @@ static bool choose_isa(const char *name, const hone_cpu_isa_t **out_isa, hone_st
 // What the options say, once it is read.
 typedef struct plan {
   hone_strategy_t strategy;
+  hone_learner_t learner;
   double seconds;
+  shard_t shard;
   rows_t rows;
   const hone_cpu_isa_t *isa;
   const char *database;
@@ -147,6 +175,11 @@ static bool read_options(hone_tool_t *tool, const fields_t *fields, plan_t *plan
     return hone_fail(status, HONE_INVALID, "neither XDG_DATA_HOME nor HOME is set: give --db FILE");
   if (!hone_strategy_find(fields->strategy, &plan->strategy))
     return hone_fail(status, HONE_INVALID, "--strategy %s: unknown", fields->strategy);
+  if (!hone_learner_find(fields->learner, &plan->learner, status)) return false;
+  if (fields->learner && plan->strategy != HONE_STRATEGY_EVOLVE)
+    return hone_fail(status, HONE_INVALID, "--learner %s: only --strategy evolve has one",
+                     fields->learner);
+  if (!parse_shard(fields->shard, &plan->shard, status)) return false;
   if (fields->rows && !parse_rows(fields->rows, tool->arena, &plan->rows, status)) return false;
   for (size_t i = 0; !fields->rows && i < HONE_PROBLEM_ROWS; i++)
     hone_list_push(tool->arena, &plan->rows, hone_problem_rows[i]);
@@ -170,11 +203,16 @@ static bool list_problems(hone_tool_t *tool, const fields_t *fields, const plan_
             hone_compile_run(&compile, status) &&
             hone_plan_lower(&compile.model, &lowering, tool->arena, &draft, status);
   uint32_t threads = fields->threads ? (uint32_t)fields->threads : hone_cpu_count();
+  hone_problem_list_t all = {0};
+  *out_problems = (hone_problem_list_t){0};
   if (ok)
     hone_problems_of_plan(&draft, plan->isa, threads, plan->rows.items, plan->rows.count,
-                          tool->arena, out_problems);
+                          tool->arena, &all);
+  for (size_t i = (size_t)plan->shard.index - 1; ok && i < all.count;
+       i += (size_t)plan->shard.count)
+    hone_list_push(tool->arena, out_problems, all.items[i]);
   hone_compile_deinit(&compile);
-  if (ok && out_problems->count == 0)
+  if (ok && all.count == 0)
     ok = hone_fail(status, HONE_INVALID, "--rows: the model runs with fewer tokens at once");
   return ok;
 }
@@ -257,6 +295,7 @@ static bool tune(hone_tool_t *tool, const fields_t *fields, const plan_t *plan,
                  hone_database_t *database, bool *out_cancelled, hone_status_t *status) {
   const char *const command[] = {"/proc/self/exe", "--tune-worker", NULL};
   const hone_tune_options_t tune_options = {.strategy = plan->strategy,
+                                            .learner = plan->learner,
                                             .seconds = plan->seconds,
                                             .again = fields->again,
                                             .command = command,
@@ -315,6 +354,7 @@ int hone_verb_tune_run(hone_tool_t *tool, int argc, char **argv) {
   fields_t fields = {.target = "cpu",
                      .time = "10m",
                      .strategy = "shortlist",
+                     .shard = "1/1",
                      .compile = {.emit = "exe", .sweeps = -1}};
   int code = 0;
   if (!hone_tool_parse(tool, &hone_verb_tune, argc, argv, &fields, &code)) return code;

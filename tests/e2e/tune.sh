@@ -70,6 +70,28 @@ same "records that Ctrl-C lost" 0 "$(lost stopped.jsonl stopped2.jsonl)"
 expect_exit 0 tune --db short.db --time 1s --json
 within "problems within a second" "$(grep -c '"best"' out)" 1 6
 
+# ---- shards: together they are all problems, and each problem once
+expect_exit 0 tune --db one.db --shard 1/2 --json
+cp out one.json
+expect_exit 0 tune --db two.db --shard 2/2 --json
+names() { grep -h '"problem"' "$@" | LC_ALL=C sort; }
+names one.json out >shards.txt
+names first.json >whole.txt
+equal shards.txt whole.txt
+same "problems of a shard" 3 "$(names one.json | wc -l | tr -d ' ')"
+expect_exit 0 tune --db two.db --shard 7/9 --json
+same "problems of a shard past the last" 0 "$(names out | wc -l | tr -d ' ')"
+for wrong in 0/2 3/2 1 1/ /2 one/two; do
+  expect_exit 2 tune --shard "$wrong"
+  err_has "write it as 1/4"
+done
+
+# ---- what leads the evolutionary strategy
+expect_exit 0 tune --db evolved.db --strategy evolve --learner trees --json
+same "problems with a best candidate of evolve" 6 "$(grep -c '"best"' out)"
+expect_exit 2 tune --learner trees
+err_has "only --strategy evolve has one"
+
 # ---- export, import, merge: deterministic, in any order
 expect_exit 0 "$hone" tune --import after.jsonl --import stopped2.jsonl --db a.db --export a.jsonl
 expect_exit 0 "$hone" tune --import stopped2.jsonl --import after.jsonl --db b.db --export b.jsonl

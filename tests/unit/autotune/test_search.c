@@ -4,13 +4,14 @@
 
 #include <math.h>
 
-#include "autotune/trees.h"
+#include "autotune/learned.h"
 #include "tests/unit/autotune/fixture.h"
 
 enum { LANDSCAPES = 40 };
 
 typedef struct landscape {
   uint64_t seed;
+  hone_learner_t learner;
   bool is_blind;  // the cost estimate knows nothing
   size_t measured, batches, batch_limit;
   const hone_candidate_t *rejected;  // this one is wrong
@@ -90,6 +91,7 @@ static hone_found_t run(const world_t *world, landscape_t *land, hone_strategy_t
                                 .untuned = world->space.items[5],
                                 .known = known,
                                 .known_count = known_count,
+                                .learner = land->learner,
                                 .seed = land->seed,
                                 .user = land,
                                 .cost = cost,
@@ -149,12 +151,11 @@ static double random_search(const world_t *world, const landscape_t *land, size_
 }
 
 // Without any estimate, evolution is nearer to the best than as many random draws.
-static void test_evolve(void **state) {
-  (void)state;
+static void check_evolve(hone_learner_t learner) {
   world_t world = world_create();
   double evolved = 0, drawn = 0;
   for (uint64_t seed = 1; seed <= LANDSCAPES; seed++) {
-    landscape_t land = {.seed = seed, .is_blind = true}, again = land;
+    landscape_t land = {.seed = seed, .is_blind = true, .learner = learner}, again = land;
     hone_found_t found = run(&world, &land, HONE_STRATEGY_EVOLVE, NULL, 0);
     hone_found_t same = run(&world, &again, HONE_STRATEGY_EVOLVE, NULL, 0);
     assert_true(hone_candidate_equal(&found.best.candidate, &same.best.candidate));
@@ -163,10 +164,20 @@ static void test_evolve(void **state) {
     evolved += found.best.evidence.median_ns / best - 1;
     drawn += random_search(&world, &land, found.measured) / best - 1;
   }
-  print_message("evolve: %.4f above the best on average, random draws %.4f\n", evolved / LANDSCAPES,
-                drawn / LANDSCAPES);
+  print_message("evolve with %s: %.4f above the best on average, random draws %.4f\n",
+                hone_learner_name(learner), evolved / LANDSCAPES, drawn / LANDSCAPES);
   assert_true(evolved < 0.7 * drawn);
   hone_arena_destroy(world.arena);
+}
+
+static void test_evolve(void **state) {
+  (void)state;
+  for (int i = 0; i < HONE_LEARNER_COUNT; i++) {
+    hone_learner_t learner;
+    hone_status_t status = {0};
+    if (hone_learner_find(hone_learner_name((hone_learner_t)i), &learner, &status))
+      check_evolve(learner);
+  }
 }
 
 // What is known is not measured again, what was rejected never wins, and an end of the time keeps
@@ -215,32 +226,57 @@ static void test_ties(void **state) {
   hone_arena_destroy(world.arena);
 }
 
-static void test_trees(void **state) {
-  (void)state;
-  enum { ROWS = 200, WIDTH = 3 };
-  hone_arena_t *arena = hone_arena_create();
-  double features[ROWS][WIDTH], targets[ROWS], error = 0, spread = 0;
+// Learns a step and a slope from half of the rows; the same rows give the same numbers.
+static void check_learner(hone_learner_t learner) {
+  enum { ROWS = 200, HALF = ROWS / 2, WIDTH = 3 };
+  hone_status_t status = {0};
+  hone_learned_t *models[2];
+  double features[ROWS][WIDTH], targets[ROWS], values[2][HALF], error = 0, spread = 0;
   for (size_t i = 0; i < ROWS; i++) {
     for (size_t f = 0; f < WIDTH; f++) features[i][f] = chance(5, i * WIDTH + f);
     targets[i] = (features[i][0] > 0.5 ? 2 : 0) + features[i][1];
   }
-  hone_trees_t *trees = hone_trees_fit(features[0], targets, ROWS / 2, WIDTH, arena);
-  hone_trees_t *same = hone_trees_fit(features[0], targets, ROWS / 2, WIDTH, arena);
-  for (size_t i = ROWS / 2; i < ROWS; i++) {
-    double value = hone_trees_predict(trees, features[i]);
-    assert_true(value == hone_trees_predict(same, features[i]));
-    error += pow(value - targets[i], 2);
-    spread += pow(targets[i] - 1.5, 2);
+  for (int m = 0; m < 2; m++) {
+    assert_works(hone_learned_fit(learner, features[0], targets, HALF, WIDTH, &models[m], &status),
+                 &status);
+    assert_works(hone_learned_predict(models[m], features[HALF], HALF, values[m], &status),
+                 &status);
+    hone_learned_destroy(models[m]);
+  }
+  assert_memory_equal(values[0], values[1], sizeof values[0]);
+  for (size_t i = 0; i < HALF; i++) {
+    error += pow(values[0][i] - targets[HALF + i], 2);
+    spread += pow(targets[HALF + i] - 1.5, 2);
   }
   assert_true(error < 0.05 * spread);
-  hone_arena_destroy(arena);
+}
+
+static void test_learners(void **state) {
+  (void)state;
+  hone_learner_t found;
+  hone_status_t status = {0};
+  for (int i = 0; i < HONE_LEARNER_COUNT; i++) {
+    const char *name = hone_learner_name((hone_learner_t)i);
+    if (hone_learner_find(name, &found, &status)) {
+      assert_int_equal(found, i);
+      check_learner(found);
+    } else {
+      assert_int_equal(status.code, HONE_UNSUPPORTED);
+      assert_non_null(strstr(status.message, "built without it"));
+      status = (hone_status_t){0};
+    }
+  }
+  assert_works(hone_learner_find("trees", &found, &status), &status);  // always there
+  assert_works(hone_learner_find(NULL, &found, &status), &status);
+  assert_fails(hone_learner_find("oracle", &found, &status), &status, HONE_INVALID,
+               "there is no such one");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exhaustive), cmocka_unit_test(test_shortlist),
       cmocka_unit_test(test_evolve),     cmocka_unit_test(test_known),
-      cmocka_unit_test(test_ties),       cmocka_unit_test(test_trees),
+      cmocka_unit_test(test_ties),       cmocka_unit_test(test_learners),
   };
   return cmocka_run_group_tests_name("search", tests, NULL, NULL);
 }

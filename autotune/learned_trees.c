@@ -1,9 +1,11 @@
-// See trees.h. Every split is looked for among all midpoints; ties go to the first feature and the
+// Our own learner: regression trees, boosted on squared errors (Friedman, Annals of Statistics 29,
+// 2001). Every split is looked for among all midpoints; ties go to the first feature and the
 // smallest threshold.
-#include "autotune/trees.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "autotune/learned_internal.h"
+#include "base/arena.h"
 
 enum { TREES = 80, DEPTH = 3, NODES = (1 << (DEPTH + 1)) - 1, LEAF_ROWS = 2 };
 static const double shrinkage = 0.2;
@@ -13,10 +15,10 @@ typedef struct node {
   double threshold, value;
 } node_t;
 
-struct hone_trees {
+typedef struct model {
   double mean;
   node_t trees[TREES][NODES];  // children of i: 2i + 1 (below or at the threshold), 2i + 2
-};
+} model_t;
 
 typedef struct fit {
   const double *features;
@@ -97,29 +99,41 @@ static void sort_rows(fit_t *fit) {
   }
 }
 
-hone_trees_t *hone_trees_fit(const double *features, const double *targets, size_t count,
-                             size_t width, hone_arena_t *arena) {
-  hone_trees_t *trees = HONE_NEW(arena, hone_trees_t);
+static bool fit(const double *features, const double *targets, size_t count, size_t width,
+                void **out_model, hone_status_t *status) {
+  (void)status;
+  model_t *model = calloc(1, sizeof *model);
+  if (!model) hone_out_of_memory();
+  hone_arena_t *arena = hone_arena_create();
   fit_t fit = {.features = features,
                .count = count,
                .width = width,
                .residuals = HONE_NEW_ARRAY(arena, double, count),
                .place = HONE_NEW_ARRAY(arena, uint8_t, count),
                .order = HONE_NEW_ARRAY(arena, size_t, count * width)};
-  for (size_t i = 0; i < count; i++) trees->mean += targets[i] / (double)count;
-  for (size_t i = 0; i < count; i++) fit.residuals[i] = targets[i] - trees->mean;
+  for (size_t i = 0; i < count; i++) model->mean += targets[i] / (double)count;
+  for (size_t i = 0; i < count; i++) fit.residuals[i] = targets[i] - model->mean;
   sort_rows(&fit);
   for (int t = 0; t < TREES; t++) {
     memset(fit.place, 0, count);
-    grow(&fit, trees->trees[t], 0);
+    grow(&fit, model->trees[t], 0);
     for (size_t i = 0; i < count; i++)
-      fit.residuals[i] -= value_of(trees->trees[t], features + i * width);
+      fit.residuals[i] -= value_of(model->trees[t], features + i * width);
   }
-  return trees;
+  hone_arena_destroy(arena);
+  *out_model = model;
+  return true;
 }
 
-double hone_trees_predict(const hone_trees_t *trees, const double *features) {
-  double value = trees->mean;
-  for (int t = 0; t < TREES; t++) value += value_of(trees->trees[t], features);
-  return value;
+static bool predict(const void *model, const double *features, size_t count, size_t width,
+                    double *out, hone_status_t *status) {
+  (void)status;
+  const model_t *trees = model;
+  for (size_t i = 0; i < count; i++) {
+    out[i] = trees->mean;
+    for (int t = 0; t < TREES; t++) out[i] += value_of(trees->trees[t], features + i * width);
+  }
+  return true;
 }
+
+const hone_learner_ops_t hone_learner_trees = {fit, predict, free};
