@@ -58,6 +58,7 @@ void hone_problems_of_plan(const hone_draft_t *draft, const hone_cpu_isa_t *isa,
     problem.spec.schedule = (hone_schedule_t){0};
     problem.spec.output = HONE_F32;  // how outputs are stored does not choose between schedules
     problem.spec.rotate = 0;
+    problem.spec.rope = 0;  // nor what becomes of them
     if (is_attention(problem.spec.family)) problem.position = position;
     problem.name = hone_problem_name(&problem.spec, problem.position, arena);
     uint32_t batch = i < draft->header.body_count ? draft->header.batch : draft->header.head_batch;

@@ -42,7 +42,7 @@ static const char *storage_name(hone_storage_t storage) {
 static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
   hone_buffer_format(text, ".%s heads=%u kv_heads=%u head_dim=%u", storage_name(spec->cache),
                      spec->heads, spec->kv_heads, spec->head_dim);
-  if (spec->family == HONE_FAMILY_ROPE_KV) return;
+  if (spec->family == HONE_FAMILY_ROPE_KV || hone_family_is_linear(spec->family)) return;
   if (spec->window) hone_buffer_format(text, " window=%u", spec->window);
   hone_buffer_format(text, " scale=%.9g", (double)spec->scale);
 }
@@ -121,6 +121,10 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
     hone_buffer_text(&text, " to=q8");
   if (hone_family_is_linear(spec->family) && spec->rotate)
     hone_buffer_format(&text, " rotate=%u", spec->rotate);
+  if (hone_family_is_linear(spec->family) && spec->rope) {
+    hone_buffer_text(&text, " rope");
+    describe_heads(&text, spec);
+  }
   hone_schedule_write(&spec->schedule, &text);
   char *name = hone_arena_strdup(arena, hone_buffer_cstr(&text));
   hone_buffer_deinit(&text);
@@ -133,7 +137,10 @@ uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec) {
 
 uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec) {
   if (spec->output == HONE_Q8) return 2 * HONE_GROUP;  // gates and ups
-  return spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
+  uint32_t block = spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
+  uint32_t rows = block;
+  while (spec->rope && rows % spec->head_dim) rows += block;
+  return rows;
 }
 
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,

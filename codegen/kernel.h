@@ -34,16 +34,18 @@ typedef struct hone_kernel_spec {
   hone_storage_t output;  // norm: HONE_F32, HONE_Q8 or HONE_B1; quantize: not HONE_F32; linears
                           // with glu: HONE_F32 or HONE_Q8
   uint32_t N, K;          // logical dimensions; row kernels use K (argmax, softmax: the vocabulary)
-  // gemv, gemm epilogue, in this order: + bias, then glu, then + residual.
+  // gemv, gemm epilogue, in this order: + bias, then glu, then + residual, or rope.
   // glu: weight rows come in pairs (gate i, up i), N counts both; out has N / 2 columns: act(gate)
   // * up.
-  uint8_t bias, residual, glu;
+  // rope: the rows are heads of q, k and v (heads, kv_heads, head_dim, cache below); each goes
+  // through what rope_kv does to it. Without residual and glu; head_dim is a multiple of 16.
+  uint8_t bias, residual, glu, rope;
   uint8_t activation;  // hone_activation_t, with glu and family glu
   uint8_t rotate;      // what gives q8 or b1: columns of a Hadamard block, 0: none
   uint8_t gain;        // norm: times a gain
   float epsilon;       // norm
-  // rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each), padded
-  // at the end only
+  // rope, rope_kv, attend_*: the qkv row is q (heads * head_dim), k, v (kv_heads * head_dim each),
+  // padded at the end only
   uint32_t heads, kv_heads, head_dim, window;
   hone_storage_t cache;  // HONE_F32, HONE_F16 or HONE_Q8
   float scale;           // attention: 1 / sqrt(head_dim) usually
@@ -63,7 +65,7 @@ bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
 // Columns that quantize and norm bring to q8 or b1 together: groups, or blocks that are rotated.
 uint32_t hone_kernel_spec_span(const hone_kernel_spec_t *spec);
 // Rows of weights that a unit of a linear family covers: of the register blocks, or as many as make
-// a group of outputs that are quantized together.
+// a group of outputs that are quantized together, or of whole blocks and whole heads.
 uint32_t hone_kernel_spec_rows(const hone_kernel_spec_t *spec);
 // How units are counted (see hone_flow_t).
 void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_count,

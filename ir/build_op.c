@@ -10,6 +10,7 @@ const char *const ir_epilogue_names[] = {
 #define ACTIVATION(name, ENUM, summary) #name "_glu",
 #include "ir/activations.def"
 #undef ACTIVATION
+    "rope_kv",
 };
 
 static const hone_format_t f32 = {.storage = HONE_F32};
@@ -94,7 +95,7 @@ ir_value_t ir_linear(ir_builder_t *b, ir_value_t x, ir_value_t weight, ir_value_
   int64_t rows, N;
   if (columns_of(b, x, "linear", &rows) < 0) return (ir_value_t){0};
   if (columns_of(b, weight, "linear", &N) < 0) return (ir_value_t){0};
-  bool glu = epilogue != IR_EPILOGUE_NONE;
+  bool glu = ir_epilogue_is_gated(epilogue);
   if (glu && N % 2 != 0) return fail(b, "linear", "a gated epilogue needs an even number of rows");
   ir_type_t result = rows_type(b, f32, rows, glu ? N / 2 : N);
   ir_value_t operands[4] = {x, weight};

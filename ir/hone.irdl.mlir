@@ -116,7 +116,8 @@ irdl.dialect @hone {
     %silu_glu = irdl.is "silu_glu"
     %gelu_tanh_glu = irdl.is "gelu_tanh_glu"
     %relu2_glu = irdl.is "relu2_glu"
-    %epilogue = irdl.any_of(%none, %silu_glu, %gelu_tanh_glu, %relu2_glu)
+    %rope_kv = irdl.is "rope_kv"
+    %epilogue = irdl.any_of(%none, %silu_glu, %gelu_tanh_glu, %relu2_glu, %rope_kv)
     irdl.operands(x: %x, weight: %weight, bias: optional %bias, residual: optional %residual)
     irdl.attributes {"epilogue" = %epilogue}
     irdl.results(result: %result)

@@ -119,6 +119,7 @@ typedef enum ir_epilogue {
 #define ACTIVATION(name, ENUM, summary) IR_EPILOGUE_##ENUM##_GLU,
 #include "ir/activations.def"
 #undef ACTIVATION
+  IR_EPILOGUE_ROPE_KV,  // q and k of the attention that reads the result are turned, k and v cached
   IR_EPILOGUE_COUNT
 } ir_epilogue_t;
 typedef struct ir_attention {
@@ -158,6 +159,7 @@ typedef enum ir_op_kind {
 ir_op_kind_t ir_op_kind(MlirOperation op);
 // The epilogue of an op hone.linear; with a glu, the one that computes hone.glu of this activation.
 ir_epilogue_t ir_op_epilogue(MlirOperation op, ir_session_t *session);
+bool ir_epilogue_is_gated(ir_epilogue_t epilogue);
 const char *ir_op_string(MlirOperation op, const char *attribute,
                          ir_session_t *session);  // NULL if absent
 int64_t ir_op_int(MlirOperation op, const char *attribute, int64_t fallback);

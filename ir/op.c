@@ -50,6 +50,10 @@ ir_epilogue_t ir_op_epilogue(MlirOperation op, ir_session_t *session) {
   return IR_EPILOGUE_NONE;
 }
 
+bool ir_epilogue_is_gated(ir_epilogue_t epilogue) {
+  return epilogue != IR_EPILOGUE_NONE && epilogue != IR_EPILOGUE_ROPE_KV;
+}
+
 ir_value_t ir_op_operand(MlirOperation op, size_t position) {
   ir_value_t none = {0};
   if (mlirOperationIsNull(op)) return none;

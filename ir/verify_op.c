@@ -267,6 +267,24 @@ static bool check_correction(ir_verifier_t *v, MlirOperation op, const char *wei
                         weight);
 }
 
+// Rows of whole heads, whose q, k and v one attention reads and nothing else.
+static bool check_rope_kv(ir_verifier_t *v, MlirOperation op) {
+  MlirOpOperand use = mlirValueGetFirstUse(mlirOperationGetResult(op, 0));
+  bool once = !mlirOpOperandIsNull(use) && mlirOpOperandIsNull(mlirOpOperandGetNextUse(use));
+  MlirOperation user = once ? mlirOpOperandGetOwner(use) : (MlirOperation){0};
+  if (!once || ir_op_kind(user) != IR_OP_ATTEND_PACKED)
+    return ir_verify_fail(v, op,
+                          "epilogue rope_kv is for one hone.attend_packed, which alone may use the "
+                          "result");
+  if (!ir_value_is_null(ir_op_operand(op, 3)))
+    return ir_verify_fail(v, op, "epilogue rope_kv goes with no residual");
+  int64_t head_dim = ir_op_int(user, "head_dim", 0);
+  if (head_dim % HONE_TILE_ROWS == 0) return true;
+  return ir_verify_fail(v, op,
+                        "epilogue rope_kv needs a head_dim that is a multiple of %d, not %" PRId64,
+                        HONE_TILE_ROWS, head_dim);
+}
+
 static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   int64_t columns = 0, N = 0, K = 0;
   const char *recipe;
@@ -282,9 +300,9 @@ static bool check_linear(ir_verifier_t *v, MlirOperation op) {
   if (!ir_value_is_null(bias) &&
       (!check_vector(v, op, 2, "bias", N) || !check_correction(v, op, recipe)))
     return false;
-  MlirStringRef epilogue = {0};
-  ir_attribute_text(ir_attribute(op, "epilogue"), &epilogue);
-  bool glu = !ir_ref_is(epilogue, "none");
+  ir_epilogue_t epilogue = ir_op_epilogue(op, v->model->session);
+  if (epilogue == IR_EPILOGUE_ROPE_KV && !check_rope_kv(v, op)) return false;
+  bool glu = ir_epilogue_is_gated(epilogue);
   if (glu && N % 2 != 0) {
     return ir_verify_fail(
         v, op, "a gated epilogue pairs rows, but weight @%s has %" PRId64 " of them", recipe, N);

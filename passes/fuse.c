@@ -1,8 +1,9 @@
-// Fuses ops so that fewer, larger kernels run: q/k/v into one linear and one packed attention, gate
-// and up into one linear with a gated epilogue, residual adds into the linear before them, norms
-// and gated linears with the quantization after them. Needs: formats chosen (quantize,
-// quantize-acts): only weights of one format merge. Changes: ops, recipes (merged ones replace
-// their parts). Keeps: the value of every block up to the rounding of one addition.
+// Fuses ops so that fewer, larger kernels run: q/k/v into one linear, which rotates and caches
+// heads, and one packed attention, gate and up into one linear with a gated epilogue, residual adds
+// into the linear before them, norms and gated linears with the quantization after them. Needs:
+// formats chosen (quantize, quantize-acts): only weights of one format merge. Changes: ops, recipes
+// (merged ones replace their parts). Keeps: the value of every block up to the rounding of one
+// addition.
 #include <string.h>
 
 #include "ir/simplify.h"
@@ -141,6 +142,7 @@ static bool match_rope(fuse_t *f, MlirOperation attend, MlirOperation q_rope, Ml
 }
 
 // attend(rope(x Wq), rope(x Wk), x Wv)  ->  attend_packed(x [Wq; Wk; Wv])
+// The linear turns and caches its heads itself where tiles of its rows do not cut them.
 // Attention that does not match stays as it is; lowering says then what packed attention needs.
 static bool fuse_attention(fuse_t *f, MlirOperation attend) {
   part_t parts[3];
@@ -159,7 +161,9 @@ static bool fuse_attention(fuse_t *f, MlirOperation attend) {
         f->block);
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, attend, f->status);
-  ir_value_t qkv = merge_parts(f, &rewrite, parts, 3, IR_CONCAT, "qkv", IR_EPILOGUE_NONE);
+  ir_epilogue_t epilogue =
+      attention.head_dim % HONE_TILE_ROWS ? IR_EPILOGUE_NONE : IR_EPILOGUE_ROPE_KV;
+  ir_value_t qkv = merge_parts(f, &rewrite, parts, 3, IR_CONCAT, "qkv", epilogue);
   ir_value_t fused = ir_attend_packed(&rewrite.builder, qkv, &attention);
   if (!hone_rewrite_end(&rewrite)) return false;
   hone_op_replace(attend, fused);
@@ -214,7 +218,7 @@ static bool can_quantize(fuse_t *f, MlirOperation op, MlirOperation quantize) {
   if (ir_op_kind(op) == IR_OP_NORM) return true;
   if (ir_op_kind(op) != IR_OP_LINEAR || !ir_value_is_null(ir_op_operand(op, 3))) return false;
   // A group of columns is one unit of work, which cannot rotate more than that.
-  return ir_op_epilogue(op, f->model->session) != IR_EPILOGUE_NONE &&
+  return ir_epilogue_is_gated(ir_op_epilogue(op, f->model->session)) &&
          ir_op_int(quantize, "rotate", 0) <= HONE_GROUP &&
          ir_value_shape(mlirOperationGetResult(quantize, 0), &format, &M, &K) &&
          format.storage == HONE_Q8;

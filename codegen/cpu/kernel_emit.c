@@ -46,6 +46,37 @@ static bool check_output(const hone_kernel_spec_t *spec, hone_status_t *status) 
   return check_signs(spec, spec->output, status);
 }
 
+static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!check_dimension(spec, "heads", spec->heads, status)) return false;
+  if (!check_dimension(spec, "kv_heads", spec->kv_heads, status)) return false;
+  if (spec->heads % spec->kv_heads != 0)
+    return refuse(spec, "heads that kv_heads does not divide", status);
+  if (spec->head_dim < 2 || spec->head_dim > HEAD_LIMIT || spec->head_dim % 2 != 0) {
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "no cpu kernel %s for head_dim = %u: it must be even and in 2..%d",
+                     hone_family_name(spec->family), spec->head_dim, HEAD_LIMIT);
+  }
+  // The whole row is addressed with 64-bit arithmetic, but a layout that large is a broken model.
+  if (((uint64_t)spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim > DIMENSION_LIMIT) {
+    return refuse(spec, "a qkv row that wide", status);
+  }
+  if (!hone_cache_item_bytes(spec->cache))
+    return refuse(spec, "a cache that is not f32, f16 or q8", status);
+  return true;
+}
+
+// Units are whole heads of whole tiles.
+static bool check_rope(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (!spec->rope) return true;
+  if (!check_heads(spec, status)) return false;
+  if (spec->residual || spec->glu) return refuse(spec, "rope after glu or residual", status);
+  if (spec->N != (spec->heads + 2 * spec->kv_heads) * spec->head_dim)
+    return refuse(spec, "rope of rows that are not those of q, k and v", status);
+  if (spec->head_dim % HONE_TILE_ROWS)
+    return refuse(spec, "rope of a head_dim that is no multiple of 16", status);
+  return true;
+}
+
 static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_weight(spec, status)) return false;
   bool scaled = hone_format_is_quantized(spec->weight.storage);
@@ -73,26 +104,7 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
     return refuse(spec, "glu without activation", status);
-  return true;
-}
-
-static bool check_heads(const hone_kernel_spec_t *spec, hone_status_t *status) {
-  if (!check_dimension(spec, "heads", spec->heads, status)) return false;
-  if (!check_dimension(spec, "kv_heads", spec->kv_heads, status)) return false;
-  if (spec->heads % spec->kv_heads != 0)
-    return refuse(spec, "heads that kv_heads does not divide", status);
-  if (spec->head_dim < 2 || spec->head_dim > HEAD_LIMIT || spec->head_dim % 2 != 0) {
-    return hone_fail(status, HONE_UNSUPPORTED,
-                     "no cpu kernel %s for head_dim = %u: it must be even and in 2..%d",
-                     hone_family_name(spec->family), spec->head_dim, HEAD_LIMIT);
-  }
-  // The whole row is addressed with 64-bit arithmetic, but a layout that large is a broken model.
-  if (((uint64_t)spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim > DIMENSION_LIMIT) {
-    return refuse(spec, "a qkv row that wide", status);
-  }
-  if (!hone_cache_item_bytes(spec->cache))
-    return refuse(spec, "a cache that is not f32, f16 or q8", status);
-  return true;
+  return check_rope(spec, status);
 }
 
 // Rotation is of whole blocks, on their way to q8 or b1.

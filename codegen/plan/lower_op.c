@@ -77,15 +77,22 @@ static bool expect_f32(hone_lower_t *lower, ir_value_t value, const char *what) 
                    hone_format_info(shape.storage)->name);
 }
 
-// Launch of an op with one spec: flow from the attribute, the last operand is the result.
-static bool finish(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
-                   const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t count) {
+// Launch of an op with one spec: flow from the attribute, operand `out` is the result.
+static bool launch(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
+                   const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t out,
+                   size_t count) {
   hone_lower_choices_t choices[HONE_ISA_LIMIT];
   if (!read_flow(lower, op, families, choices)) return false;
   uint32_t flow = hone_lower_flow(lower, spec, choices);
-  if (!hone_lower_result(lower, op, &operands[count - 1])) return false;
+  if (!hone_lower_result(lower, op, &operands[out])) return false;
   hone_lower_launch(lower, part, flow, operands, count);
   return true;
+}
+
+// The same where the result is the last operand.
+static bool finish(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
+                   const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t count) {
+  return launch(lower, op, part, families, spec, operands, count - 1, count);
 }
 
 static bool lower_embed(hone_lower_t *lower, MlirOperation op) {
@@ -148,9 +155,28 @@ static bool read_activation(hone_lower_t *lower, hone_slice_t name, uint8_t *out
   return true;
 }
 
+static bool read_attention(hone_lower_t *lower, MlirOperation op, ir_attention_t *out) {
+  return (ir_op_attention(op, lower->model->session, out) && out->frequencies) ||
+         hone_fail(lower->status, HONE_INVALID, "its attributes are incomplete");
+}
+
+// The heads of the attention that reads the linear's result.
+static bool read_rope(hone_lower_t *lower, MlirOperation op, hone_kernel_spec_t *spec) {
+  MlirOpOperand use = mlirValueGetFirstUse(mlirOperationGetResult(op, 0));
+  ir_attention_t attention;
+  if (!read_attention(lower, mlirOpOperandGetOwner(use), &attention)) return false;
+  spec->rope = 1;
+  spec->heads = (uint32_t)attention.heads;
+  spec->kv_heads = (uint32_t)attention.kv_heads;
+  spec->head_dim = (uint32_t)attention.head_dim;
+  spec->cache = lower->cache;
+  return true;
+}
+
 static bool read_epilogue(hone_lower_t *lower, MlirOperation op, hone_kernel_spec_t *spec) {
   const char *name = ir_op_string(op, "epilogue", lower->model->session);
   if (!name || !strcmp(name, "none")) return true;
+  if (!strcmp(name, "rope_kv")) return read_rope(lower, op, spec);
   if (!hone_text_ends(name, "_glu"))
     return hone_fail(lower->status, HONE_UNSUPPORTED, "epilogue '%s' has no kernel", name);
   hone_slice_t activation = {name, strlen(name) - strlen("_glu")};
@@ -164,7 +190,8 @@ static const char *last_part(const char *recipe) {
   return dot ? dot + 1 : recipe ? recipe : "linear";
 }
 
-enum { X, WEIGHT, BIAS, RESIDUAL, OUT, LINEAR_COUNT };  // of a linear's launch
+enum { X, WEIGHT, BIAS, RESIDUAL, OUT, ROPE };  // of a linear's launch
+enum { ROPE_COUNT = 3 };  // table of angles, keys and values of the attention that comes next
 static const uint32_t linear_families = IN(GEMV) | IN(FLAT) | IN(GEMM);
 static const uint32_t attend_families = IN(ATTEND_DECODE) | IN(ATTEND_PREFILL);
 
@@ -187,8 +214,17 @@ static bool describe_linear(hone_lower_t *lower, MlirOperation op, hone_kernel_s
   return read_epilogue(lower, op, out_spec);
 }
 
+static void rope_operands(const hone_lower_t *lower, uint32_t head_dim,
+                          hone_operand_t out[ROPE_COUNT]) {
+  uint64_t layer = lower->draft->header.layers;
+  out[0] =
+      (hone_operand_t){.space = HONE_SPACE_ROPE, .row_bytes = head_dim * (uint32_t)sizeof(float)};
+  out[1] = (hone_operand_t){.space = HONE_SPACE_KEYS, .offset = layer};
+  out[2] = (hone_operand_t){.space = HONE_SPACE_VALUES, .offset = layer};
+}
+
 static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
-  hone_operand_t operands[LINEAR_COUNT] = {0};
+  hone_operand_t operands[ROPE + ROPE_COUNT] = {0};
   hone_kernel_spec_t spec;
   ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
   if (!describe_linear(lower, op, &spec)) return false;
@@ -198,7 +234,9 @@ static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
   if (spec.residual && !expect_f32(lower, residual, "the residual")) return false;
   if (spec.residual && !hone_lower_operand(lower, residual, &operands[RESIDUAL])) return false;
   const char *recipe = ir_value_recipe(ir_op_operand(op, WEIGHT), lower->model->session);
-  return finish(lower, op, last_part(recipe), linear_families, &spec, operands, LINEAR_COUNT);
+  if (spec.rope) rope_operands(lower, spec.head_dim, &operands[ROPE]);
+  return launch(lower, op, last_part(recipe), linear_families, &spec, operands, OUT,
+                spec.rope ? ROPE + ROPE_COUNT : ROPE);
 }
 
 // All layers share head counts and rope: the plan has one cache shape and one table of frequencies.
@@ -241,12 +279,28 @@ static hone_kernel_spec_t describe_attention(const hone_lower_t *lower, const ir
   };
 }
 
-static bool read_attention(hone_lower_t *lower, MlirOperation op, ir_attention_t *out) {
-  return (ir_op_attention(op, lower->model->session, out) && out->frequencies) ||
-         hone_fail(lower->status, HONE_INVALID, "its attributes are incomplete");
+// Whether the linear that makes q, k and v has turned and cached them already.
+static bool is_rope_done(const hone_lower_t *lower, MlirOperation op) {
+  ir_value_t qkv = ir_op_operand(op, 0);
+  if (!mlirValueIsAOpResult(qkv)) return false;
+  MlirOperation linear = mlirOpResultGetOwner(qkv);
+  return ir_op_kind(linear) == IR_OP_LINEAR &&
+         ir_op_epilogue(linear, lower->model->session) == IR_EPILOGUE_ROPE_KV;
 }
 
-// attend_packed -> rope_kv (rotates q in place, fills the cache), then attention over the cache.
+static void lower_rope(hone_lower_t *lower, const hone_kernel_spec_t *attend,
+                       const hone_operand_t *qkv) {
+  hone_kernel_spec_t spec = *attend;
+  spec.family = HONE_FAMILY_ROPE_KV;
+  spec.window = 0;
+  spec.scale = 0;
+  hone_operand_t operands[1 + ROPE_COUNT] = {*qkv};
+  rope_operands(lower, spec.head_dim, &operands[1]);
+  hone_lower_launch(lower, "rope_kv", hone_lower_only(lower, &spec), operands, 1 + ROPE_COUNT);
+}
+
+// attend_packed -> rope_kv (rotates q in place, fills the cache), if the linear before it has not
+// done that, then attention over the cache.
 static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
   ir_attention_t attention;
   hone_operand_t qkv, out;
@@ -256,21 +310,14 @@ static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
   if (!expect_f32(lower, ir_op_operand(op, 0), "packed q, k and v")) return false;
   if (!expect_f32(lower, mlirOperationGetResult(op, 0), "the result")) return false;
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &qkv)) return false;
-  hone_kernel_spec_t spec = describe_attention(lower, &attention), rope = spec;
-  rope.family = HONE_FAMILY_ROPE_KV;
-  rope.window = 0;
-  rope.scale = 0;
-  uint32_t rope_flow = hone_lower_only(lower, &rope);
+  hone_kernel_spec_t spec = describe_attention(lower, &attention);
+  if (!is_rope_done(lower, op)) lower_rope(lower, &spec, &qkv);
   if (!read_flow(lower, op, attend_families, choices)) return false;
   uint32_t attend_flow = hone_lower_flow(lower, &spec, choices);
   if (!hone_lower_result(lower, op, &out)) return false;
   uint64_t layer = lower->draft->header.layers++;
-  hone_operand_t frequencies = {.space = HONE_SPACE_ROPE,
-                                .row_bytes = (uint32_t)(attention.head_dim * sizeof(float))};
   hone_operand_t keys = {.space = HONE_SPACE_KEYS, .offset = layer};
   hone_operand_t values = {.space = HONE_SPACE_VALUES, .offset = layer};
-  hone_lower_launch(lower, "rope_kv", rope_flow, (hone_operand_t[]){qkv, frequencies, keys, values},
-                    4);
   hone_lower_launch(lower, "attend", attend_flow, (hone_operand_t[]){qkv, keys, values, out}, 4);
   return true;
 }
@@ -284,6 +331,7 @@ bool hone_plan_choices(const ir_model_t *model, MlirOperation op, const char *ca
   switch (ir_op_kind(op)) {
     case IR_OP_LINEAR:
       *out_families = linear_families;
+      if (!hone_lower_cache(model, cache, &lower.cache, status)) return false;
       return describe_linear(&lower, op, out_spec);
     case IR_OP_ATTEND_PACKED:
       if (!hone_lower_cache(model, cache, &lower.cache, status)) return false;

@@ -52,6 +52,12 @@ static void test_refusals(void **state) {
   refuses(session, &spec, "odd number");
   spec = good, spec.glu = 1;
   refuses(session, &spec, "glu without activation");
+  spec = good, spec.rope = 1, spec.heads = 3, spec.kv_heads = 1, spec.head_dim = 16, spec.N = 64;
+  refuses(session, &spec, "not those of q, k and v");
+  spec.N = 80, spec.residual = 1;
+  refuses(session, &spec, "rope after glu or residual");
+  spec.residual = 0, spec.head_dim = 24, spec.N = 120;
+  refuses(session, &spec, "no multiple of 16");
   spec = (hone_kernel_spec_t){
       .family = HONE_FAMILY_ATTEND_DECODE, .heads = 3, .kv_heads = 2, .head_dim = 64};
   refuses(session, &spec, "kv_heads does not divide");

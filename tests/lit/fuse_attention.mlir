@@ -1,10 +1,14 @@
-// q, k and v become one linear; rope, cache and attention one op.
+// q, k and v become one linear; rope, cache and attention one op. The linear turns and caches its heads, unless tiles of
+// 16 rows cut them.
 // RUN: hone opt %s --passes fuse | FileCheck %s
 // CHECK: combine = "concat", sources = ["q", "k", "v"], sym_name = "a.qkv", type = tensor<128x64xf32>
 // CHECK-LABEL: func.func private @block(
-// CHECK: %[[QKV:.*]] = "hone.linear"(%arg0, %{{.*}}-> tensor<?x128xf32>
+// CHECK: %[[QKV:.*]] = "hone.linear"(%arg0, %{{.*}}epilogue = "rope_kv"{{.*}}-> tensor<?x128xf32>
 // CHECK-NEXT: "hone.attend_packed"(%[[QKV]]) {frequencies = array<f64: 1.0
 // CHECK-NOT: "hone.rope"
+// RUN: sed -e 's/heads = 4/heads = 8/' -e 's/heads = 2/heads = 4/' -e 's/head_dim = 16/head_dim = 8/' -e 's/, 0.1, 0.05, 0.01, 0.001>/>/' %s | hone opt - --passes fuse | FileCheck %s --check-prefix=CUT
+// CUT: %[[QKV:.*]] = "hone.linear"(%arg0, %{{.*}}epilogue = "none"{{.*}}-> tensor<?x128xf32>
+// CUT-NEXT: "hone.attend_packed"(%[[QKV]])
 module attributes {hone.model = {add_bos = true, bos = 1 : i64, checkpoint = ".", context = 64 : i64, eos = array<i64: 2>, family = "llama", vocab = 128 : i64, width = 64 : i64}} {
   "hone.recipe"() {combine = "single", sources = ["e"], sym_name = "e", type = tensor<128x64xf32>} : () -> ()
   "hone.recipe"() {combine = "single", sources = ["g"], sym_name = "g", type = tensor<64xf32>} : () -> ()

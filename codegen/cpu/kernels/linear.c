@@ -2,10 +2,10 @@
 // activation rows.
 //
 // A lane is a row of weights. A unit is a block of `rows` rows (one to four tiles), or as many
-// blocks as make a group of outputs that are quantized together; for T tokens a block keeps an
-// accumulator for each vector of rows and token, to which one group of 64 columns after
-// the other is added. Whatever family, block or split of units and tokens: an output sees the same
-// operations in the same order, so all give the same bits.
+// blocks as make a group of outputs that are quantized together, or whole heads; for T tokens a
+// block keeps an accumulator for each vector of rows and token, to which one group of 64 columns
+// after the other is added. Whatever family, block or split of units and tokens: an output sees the
+// same operations in the same order, so all give the same bits.
 //
 //   gemv   one token at a time, each unit's weights read once: decode
 //   flat   blocks of T tokens; weights are decoded in registers for each block, and a chunk of
@@ -132,6 +132,30 @@ static void wait_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t t
       quantize_end(k, columns, out, none);
     }
   }
+}
+
+// ---- outputs that are heads of q, k and v: a unit makes whole heads
+static void rope_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  const hone_kernel_spec_t *spec = k->spec;
+  if (!spec->rope) return;
+  int64_t count = l->unit_tiles * HONE_TILE_ROWS / spec->head_dim;
+  ir_value_t first = kernel_times(k, unit, count), past = kernel_plus(k, first, count);
+  IR_FOR (b, m, from, to, k->one) {
+    ir_value_t row = kernel_at(k, l->out, m, l->out_bytes);
+    rope_heads(&l->rope, row, m, first, past);
+  }
+}
+
+// What is done before a unit's outputs for tokens [from, to) are made, and after.
+static void unit_begin(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+  wait_begin(l, unit, from, to);
+}
+
+static void unit_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+  wait_end(l, unit, from, to);
+  rope_end(l, unit, from, to);
 }
 
 // ---- register blocks
@@ -269,7 +293,7 @@ static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
   ir_value_t end = kernel_plus(k, m, tokens);
   ir_value_t low = kernel_times(k, unit, l->unit_tiles);
-  wait_begin(l, unit, m, end);
+  unit_begin(l, unit, m, end);
   if (l->unit_tiles == l->tiles) {
     emit_block(l, low, m, tokens);
   } else {
@@ -280,7 +304,7 @@ static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
       emit_block(l, tile, m, tokens);
     }
   }
-  wait_end(l, unit, m, end);
+  unit_end(l, unit, m, end);
 }
 
 // ---- blocks of tokens: as many of `most` as there are, then the next smaller size
@@ -422,11 +446,11 @@ static void emit_gemm(linear_t *l, int tokens) {
       ir_value_t past = kernel_plus(k, low, l->unit_tiles);
       ir_value_t all = ir_i64(b, l->weight.tiles), block = ir_i64(b, l->tiles);
       ir_value_t high = ir_op(b, minsi, past, all);
-      wait_begin(l, unit, pass.from, pass.to);
+      unit_begin(l, unit, pass.from, pass.to);
       IR_FOR (b, tile, low, high, block) {
         emit_pass(l, &pass, tile, run, tokens);
       }
-      wait_end(l, unit, pass.from, pass.to);
+      unit_end(l, unit, pass.from, pass.to);
     }
   }
 }
@@ -447,6 +471,7 @@ void emit_linear(kernel_t *k) {
   l.vectors = (int)hone_cpu_linear_vectors(spec, k->isa);
   int tokens = (int)hone_cpu_linear_tokens(spec, k->isa);
   int64_t waiting = spec->family == HONE_FAMILY_GEMM ? PASS_TOKENS : tokens;
+  if (spec->rope) l.rope = rope_open(k, 5);
   if (spec->output == HONE_Q8) l.wait = ir_stack(k->b, waiting * HONE_GROUP * 4, 64);
   switch (spec->family) {
     case HONE_FAMILY_GEMV: emit_gemv(&l); break;

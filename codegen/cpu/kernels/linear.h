@@ -3,6 +3,7 @@
 #ifndef HONE_CODEGEN_CPU_KERNELS_LINEAR_H
 #define HONE_CODEGEN_CPU_KERNELS_LINEAR_H
 
+#include "codegen/cpu/kernels/rope.h"
 #include "codegen/cpu/kernels/weight.h"
 
 enum { VECTORS_LIMIT = 8, TILES_LIMIT = 4, ACCUMULATORS_LIMIT = 32 };
@@ -18,6 +19,7 @@ typedef struct linear {
   // Outputs that are quantized: those of a unit wait here, (tokens, 64) f32 on the stack.
   ir_value_t wait;               // null: none
   ir_value_t wait_m, wait_tile;  // first token and tile in it
+  rope_t rope;                   // with spec->rope
 } linear_t;
 
 // A group of 64 columns of a register block: `vectors` vectors of rows of weights, from vector

@@ -1,16 +1,8 @@
-// rope_kv: rotary position embedding (Su et al., RoFormer, 2021; rotate-half form) of q in place
-// and of k into the key cache, and v into the value cache. A row of `rope` is cos of the head_dim /
-// 2 pairs, then their sin; rows are head_dim floats apart. What goes into a cache passes through a
-// padded head on the stack.
-#include "codegen/cpu/kernels/cache.h"
-
-typedef struct rope {
-  kernel_t *k;
-  cache_t cache;
-  int D, vectors;     // head_dim; vectors of a padded head
-  ir_value_t head;    // f32 (padded head_dim) on the stack, pads zero
-  ir_value_t narrow;  // the same as elements of the cache
-} rope_t;
+// rope_kv, and the same of a linear's heads: rotary position embedding (Su et al., RoFormer, 2021;
+// rotate-half form) of q in place and of k into the key cache, and v into the value cache. A row of
+// `rope` is cos of the head_dim / 2 pairs, then their sin; rows are head_dim floats apart. What
+// goes into a cache passes through a padded head on the stack.
+#include "codegen/cpu/kernels/rope.h"
 
 // (a, c) -> (a cos - c sin, c cos + a sin) for pairs (i, i + head_dim / 2).
 static void rotate(rope_t *r, ir_value_t from, ir_value_t to, ir_value_t angles) {
@@ -118,53 +110,76 @@ static void store_value(rope_t *r, ir_value_t block, ir_value_t slot) {
   }
 }
 
-static rope_t rope_open(kernel_t *k) {
+rope_t rope_open(kernel_t *k, int operand) {
+  ir_builder_t *b = k->b;
   int64_t padded = hone_head_padded(k->spec->head_dim);
   rope_t r = {.k = k, .cache = cache_open(k), .D = (int)k->spec->head_dim};
   r.vectors = (int)padded / k->lanes;
-  r.head = ir_stack(k->b, padded * 4, 64);
-  r.narrow = ir_stack(k->b, padded * r.cache.item, 64);
-  ir_value_t pad = ir_advance(k->b, r.head, r.D * 4);
+  r.head = ir_stack(b, padded * 4, 64);
+  r.narrow = ir_stack(b, padded * r.cache.item, 64);
+  ir_value_t pad = ir_advance(b, r.head, r.D * 4);
   zero_bytes(k, pad, (padded - r.D) * 4);
+  r.angles = kernel_pointer(k, operand);
+  r.keys = kernel_pointer(k, operand + 1), r.values = kernel_pointer(k, operand + 2);
+  r.position = kernel_position(k);
+  ir_value_t capacity = kernel_capacity(k), in_block = ir_i64(b, HONE_CACHE_BLOCK);
+  r.blocks = ir_op(b, divui, capacity, in_block);
   return r;
 }
 
-void emit_rope(kernel_t *k) {
+// The part of [from, to) in [first, past): its ends counted from `first`.
+static void part_of(rope_t *r, ir_value_t from, ir_value_t to, uint32_t first, uint32_t past,
+                    ir_value_t out[2]) {
+  ir_builder_t *b = r->k->b;
+  ir_value_t low = ir_i64(b, first), high = ir_i64(b, past);
+  ir_value_t begin = ir_op(b, maxsi, from, low), end = ir_op(b, minsi, to, high);
+  out[0] = ir_op(b, subi, begin, low);
+  out[1] = ir_op(b, subi, end, low);
+}
+
+void rope_heads(rope_t *r, ir_value_t row, ir_value_t m, ir_value_t from, ir_value_t to) {
+  kernel_t *k = r->k;
   ir_builder_t *b = k->b;
-  const hone_kernel_spec_t *spec = k->spec;
-  int64_t D = spec->head_dim;
-  int64_t row_bytes = (int64_t)hone_row_bytes(
-      HONE_F32, (spec->heads + 2 * (uint64_t)spec->kv_heads) * spec->head_dim);
-  rope_t r = rope_open(k);
-  ir_value_t qkv = kernel_pointer(k, 0), rope = kernel_pointer(k, 1);
-  ir_value_t keys = kernel_pointer(k, 2), values = kernel_pointer(k, 3);
-  ir_value_t position = kernel_position(k), capacity = kernel_capacity(k);
-  ir_value_t heads = ir_i64(b, spec->heads), kv_heads = ir_i64(b, spec->kv_heads);
-  ir_value_t in_block = ir_i64(b, HONE_CACHE_BLOCK);
-  ir_value_t blocks = ir_op(b, divui, capacity, in_block);
-  IR_FOR (b, m, k->begin, k->end, k->one) {
-    ir_value_t row = kernel_at(k, qkv, m, row_bytes);
-    ir_value_t angles = kernel_at(k, rope, m, D * 4);
-    ir_value_t k_row = ir_advance(b, row, spec->heads * D * 4);
-    ir_value_t v_row = ir_advance(b, row, (spec->heads + spec->kv_heads) * D * 4);
-    ir_value_t at = ir_op(b, addi, position, m);
-    ir_value_t block = ir_op(b, divui, at, in_block);
-    ir_value_t slot = ir_op(b, remui, at, in_block);
-    IR_FOR (b, h, k->zero, heads, k->one) {
-      ir_value_t head = kernel_at(k, row, h, D * 4);
-      rotate(&r, head, head, angles);
-    }
-    IR_FOR (b, h, k->zero, kv_heads, k->one) {
-      ir_value_t base = ir_op(b, muli, h, blocks);
+  uint32_t heads = k->spec->heads, kv_heads = k->spec->kv_heads;
+  int64_t head_bytes = (int64_t)r->D * 4;
+  ir_value_t angles = kernel_at(k, r->angles, m, head_bytes);
+  ir_value_t at = ir_op(b, addi, r->position, m), in_block = ir_i64(b, HONE_CACHE_BLOCK);
+  ir_value_t block = ir_op(b, divui, at, in_block), slot = ir_op(b, remui, at, in_block);
+  ir_value_t part[2];
+  part_of(r, from, to, 0, heads, part);
+  IR_FOR (b, h, part[0], part[1], k->one) {
+    ir_value_t head = kernel_at(k, row, h, head_bytes);
+    rotate(r, head, head, angles);
+  }
+  for (int is_value = 0; is_value < 2; is_value++) {
+    uint32_t first = heads + (is_value ? kv_heads : 0);
+    ir_value_t rows = ir_advance(b, row, first * head_bytes);
+    part_of(r, from, to, first, first + kv_heads, part);
+    IR_FOR (b, h, part[0], part[1], k->one) {
+      ir_value_t base = ir_op(b, muli, h, r->blocks);
       ir_value_t index = ir_op(b, addi, base, block);
-      ir_value_t key = kernel_at(k, k_row, h, D * 4);
-      ir_value_t value = kernel_at(k, v_row, h, D * 4);
-      ir_value_t key_block = kernel_at(k, keys, index, r.cache.block_bytes);
-      ir_value_t value_block = kernel_at(k, values, index, r.cache.block_bytes);
-      rotate(&r, key, r.head, angles);
-      store_key(&r, key_block, slot);
-      copy(&r, value, r.head);
-      store_value(&r, value_block, slot);
+      ir_value_t head = kernel_at(k, rows, h, head_bytes);
+      ir_value_t to_block =
+          kernel_at(k, is_value ? r->values : r->keys, index, r->cache.block_bytes);
+      if (is_value) {
+        copy(r, head, r->head);
+        store_value(r, to_block, slot);
+      } else {
+        rotate(r, head, r->head, angles);
+        store_key(r, to_block, slot);
+      }
     }
+  }
+}
+
+void emit_rope(kernel_t *k) {
+  const hone_kernel_spec_t *spec = k->spec;
+  uint32_t heads = spec->heads + 2 * spec->kv_heads;
+  int64_t row_bytes = (int64_t)hone_row_bytes(HONE_F32, (uint64_t)heads * spec->head_dim);
+  rope_t r = rope_open(k, 1);
+  ir_value_t qkv = kernel_pointer(k, 0), all = ir_i64(k->b, heads);
+  IR_FOR (k->b, m, k->begin, k->end, k->one) {
+    ir_value_t row = kernel_at(k, qkv, m, row_bytes);
+    rope_heads(&r, row, m, k->zero, all);
   }
 }

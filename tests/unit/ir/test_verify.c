@@ -311,6 +311,18 @@ static void test_linear(void **state) {
   CHECK_ROWS((fixture_t *)*state, rows);
 }
 
+static void test_rope_kv(void **state) {
+  static const row_t rows[] = {
+      {fused_text, "(%n, %w, %b) {epilogue = \"none\"", "(%n, %w, %b) {epilogue = \"rope_kv\"",
+       "epilogue rope_kv needs a head_dim that is a multiple of 16, not 8"},
+      {unfused_text, "(%n, %wq) {epilogue = \"none\"", "(%n, %wq) {epilogue = \"rope_kv\"",
+       "epilogue rope_kv is for one hone.attend_packed"},
+      {unfused_text, "(%u, %wd, %x) {epilogue = \"none\"", "(%u, %wd, %x) {epilogue = \"rope_kv\"",
+       "epilogue rope_kv is for one hone.attend_packed"},
+  };
+  CHECK_ROWS((fixture_t *)*state, rows);
+}
+
 static void test_odd_glu(void **state) {
   fixture_t *f = *state;
   char *text = replaced(
@@ -502,6 +514,7 @@ int main(void) {
       TEST(test_gain),
       TEST(test_corrects),
       TEST(test_linear),
+      TEST(test_rope_kv),
       TEST(test_odd_glu),
       TEST(test_attention),
       TEST(test_elementwise),
