@@ -50,7 +50,8 @@ ir_value_t math_maximum(kernel_t *k, ir_value_t x);      // largest lane; scalar
 // Sums of the lanes of `count` vectors (a power of two <= lanes) as one vector of `count` lanes, by
 // a fixed tree.
 ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count);
-ir_value_t math_splat(kernel_t *k, ir_value_t scalar);  // to `reals`
+ir_value_t math_word_sums(kernel_t *k, const ir_value_t *vectors, int count);  // of i32
+ir_value_t math_splat(kernel_t *k, ir_value_t scalar);                         // to `reals`
 
 // ---- pieces: a run of `count` f32 that is no multiple of the vector, as vectors of 16, 8, 4, 2, 1
 // lanes Width of the next piece when `rest` elements are left.

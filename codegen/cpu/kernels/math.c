@@ -123,7 +123,8 @@ static ir_value_t half_blocks(kernel_t *k, ir_value_t x, ir_value_t y, int block
   return ir_shuffle(k->b, x, y, count, lanes);
 }
 
-ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count) {
+// Sums by a tree: the verb adds lanes.
+static ir_value_t sums(kernel_t *k, const ir_value_t *vectors, int count, ir_verb_t add) {
   ir_value_t level[16];
   for (int i = 0; i < count; i++) level[i] = vectors[i];
   int block = lanes_of(vectors[0]);
@@ -135,11 +136,19 @@ ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count) {
       ir_value_t y = both ? level[2 * i + 1] : level[0];
       ir_value_t lower = half_blocks(k, x, y, block, 0, both);
       ir_value_t upper = half_blocks(k, x, y, block, 1, both);
-      level[i] = ir_op(k->b, addf, lower, upper);
+      level[i] = ir_op_emit(IR_AT(k->b), add, (const ir_value_t[]){lower, upper}, 2);
     }
     if (both) rest /= 2;
   }
   return level[0];
+}
+
+ir_value_t math_sums(kernel_t *k, const ir_value_t *vectors, int count) {
+  return sums(k, vectors, count, IR_VERB_addf);
+}
+
+ir_value_t math_word_sums(kernel_t *k, const ir_value_t *vectors, int count) {
+  return sums(k, vectors, count, IR_VERB_addi);
 }
 
 ir_value_t math_sum(kernel_t *k, ir_value_t x) {

@@ -5,6 +5,8 @@
 #include "codegen/cpu/kernels/kernels.h"
 #include "quant/grid.h"
 
+enum { GROUP_PARTS = HONE_GROUP / 16 };
+
 quantized_row_t quantized_row_at(kernel_t *k, uint32_t K, ir_value_t row, ir_value_t group) {
   int64_t Kp = (int64_t)hone_padded(K);
   ir_value_t scales = ir_advance(k->b, row, Kp);
@@ -71,8 +73,7 @@ static void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantiz
   ir_value_t nothing = ir_real(b, k->real, 0.0);
   ir_value_t factor = ir_op(b, select, usable, inverse, nothing);
   ir_value_t factors = math_splat(k, factor);
-  ir_value_t part = ir_int(b, k->words, 0), total = ir_int(b, k->i32, 0);
-  ir_value_t nought = part;
+  ir_value_t parts[GROUP_PARTS];  // of 16 columns: all their words, added
   for (int v = 0; v < count; v++) {
     ir_value_t scaled = ir_op(b, mulf, vectors[v], factors);
     ir_value_t rounded = ir_op(b, roundeven, scaled);
@@ -80,14 +81,14 @@ static void quantize_group(kernel_t *k, const ir_value_t *vectors, const quantiz
     ir_value_t codes = ir_cast(b, trunci, ir_vector(b, IR_I8, k->lanes), words);
     ir_value_t at = ir_advance(b, to->codes, (int64_t)v * k->lanes);
     ir_store(b, codes, at, 0);
-    part = ir_op(b, subi, part, words);
-    if ((v + 1) * k->lanes % 16 != 0) continue;
-    ir_value_t sum = ir_op(b, sum, part);
-    ir_value_t sum_at = ir_advance(b, to->parts, (int64_t)v * k->lanes / 16 * 4);
-    ir_store(b, sum, sum_at, 0);
-    total = ir_op(b, addi, total, sum);
-    part = nought;
+    ir_value_t *part = &parts[v * k->lanes / 16];
+    *part = v * k->lanes % 16 ? ir_op(b, addi, *part, words) : words;
   }
+  ir_value_t sums = math_word_sums(k, parts, GROUP_PARTS);
+  ir_value_t nothing_yet = ir_int(b, ir_vector(b, IR_I32, GROUP_PARTS), 0);
+  ir_value_t minus = ir_op(b, subi, nothing_yet, sums);
+  ir_store(b, minus, to->parts, 4);
+  ir_value_t total = ir_op(b, sum, minus);
   ir_store(b, total, to->sums, 0);
 }
 
