@@ -61,6 +61,7 @@ bool hone_step_create(const hone_operands_t *operands, uint32_t M, bool is_hard,
 void hone_step_destroy(hone_step_t *step) {
   hone_guarded_destroy(&step->x);
   hone_guarded_destroy(&step->residual);
+  hone_guarded_destroy(&step->parts);
   free(step->values);
   *step = (hone_step_t){0};
 }
@@ -79,6 +80,7 @@ hone_kernel_args_t hone_step_args(const hone_operands_t *operands, const hone_st
   args.ptr[2] = operands->spec.bias ? operands->bias.data : NULL;
   args.ptr[3] = operands->spec.residual ? step->residual.data : NULL;
   args.ptr[4] = out;
+  args.ptr[8] = step->parts.data;
   return args;
 }
 

@@ -42,7 +42,8 @@ typedef struct hone_step {
   uint32_t M, columns;  // columns of a row of `out`, logical
   size_t out_bytes;
   hone_guarded_t x, residual;
-  float *values;  // (M, K) what x means; attention: (M, width of a row)
+  hone_guarded_t parts;  // linears: what split kernels keep
+  float *values;         // (M, K) what x means; attention: (M, width of a row)
 } hone_step_t;
 HONE_MUST_CHECK bool hone_step_create(const hone_operands_t *operands, uint32_t M, bool is_hard,
                                       hone_step_t *out_step, hone_status_t *status);

@@ -214,6 +214,8 @@ bool hone_step_linear(const hone_operands_t *operands, bool is_hard, hone_step_t
   size_t stride = hone_row_bytes(HONE_F32, step->columns);
   step->out_bytes = stride * step->M;
   if (!make_rows(operands, is_hard, step, status)) return false;
+  uint64_t parts_bytes = hone_parts_bytes(operands->spec.N, operands->spec.K, step->M);
+  if (!hone_guarded_create(parts_bytes, &step->parts, status)) return false;
   if (!operands->spec.residual) return true;
   if (!hone_guarded_create(step->out_bytes, &step->residual, status)) return false;
   for (uint32_t m = 0; m < step->M; m++) {

@@ -5,7 +5,7 @@
 #include "codegen/cpu/linear_block.h"
 #include "codegen/cpu/space.h"
 
-enum { AXIS_LIMIT = HONE_SCHEDULE_FIELD_COUNT, DRAWS = 16 };
+enum { AXIS_LIMIT = HONE_SCHEDULE_FIELD_COUNT, DRAWS = 16, SPLIT_UNITS = 128 };
 
 static const hone_family_t linear[] = {HONE_FAMILY_GEMV, HONE_FAMILY_FLAT, HONE_FAMILY_GEMM};
 static const hone_family_t attend[] = {HONE_FAMILY_ATTEND_DECODE, HONE_FAMILY_ATTEND_PREFILL};
@@ -28,6 +28,12 @@ static bool is_listed(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
   return false;
 }
 
+// Columns are worth splitting where there are fewer units than a machine may have threads for.
+static bool is_split_in_vain(const hone_kernel_spec_t *spec) {
+  return spec->schedule.split > 1 && hone_family_is_linear(spec->family) &&
+         hone_padded(spec->N) / hone_kernel_spec_rows(spec) >= SPLIT_UNITS;
+}
+
 // The product of the family's rows, the last row fastest.
 static void list_family(const hone_kernel_spec_t *problem, const hone_cpu_isa_t *isa,
                         hone_family_t family, hone_arena_t *arena, candidate_list_t *list) {
@@ -42,7 +48,7 @@ static void list_family(const hone_kernel_spec_t *problem, const hone_cpu_isa_t 
                         axes[i]->values[rest % axes[i]->count]);
     hone_kernel_spec_t spec = hone_candidate_spec(problem, &candidate);
     hone_status_t illegal = {0};
-    if (hone_cpu_kernel_check(&spec, isa, &illegal) &&
+    if (!is_split_in_vain(&spec) && hone_cpu_kernel_check(&spec, isa, &illegal) &&
         !is_listed(&spec, isa, list->items, list->count))
       hone_list_push(arena, list, candidate);
   }

@@ -20,6 +20,11 @@
 // What no position has been written to may hold anything. The capacity is a multiple of
 // HONE_CACHE_STEP.
 //
+// Linears add products in two levels: HONE_FOLD groups of columns after each other from zero, then
+// these sums after each other. A kernel that splits columns among units keeps them in `parts`: a
+// 64-bit counter per tile of weights, HONE_COUNTER_BYTES apart, zero between launches and at first,
+// then f32 (rows, hone_fold_count, Np).
+//
 // Thread rule: types and pure functions only.
 #ifndef HONE_BASE_ARTEFACT_H
 #define HONE_BASE_ARTEFACT_H
@@ -30,13 +35,15 @@
 
 enum {
   HONE_PLAN_MAGIC = 0x4e4c5048,  // "HPLN"
-  HONE_PLAN_VERSION = 4,
+  HONE_PLAN_VERSION = 5,
   HONE_PAD = 64,
   HONE_TILE_ROWS = 16,
   HONE_GROUP = 64,
-  HONE_KERNEL_POINTERS = 8,
+  HONE_KERNEL_POINTERS = 9,
   HONE_FLOW_LIMIT = 8,
-  HONE_ISA_LIMIT = 4,     // instruction set levels in one artefact
+  HONE_ISA_LIMIT = 4,  // instruction set levels in one artefact
+  HONE_FOLD = 16,      // groups of columns that linears fold together
+  HONE_COUNTER_BYTES = 64,
   HONE_CACHE_BLOCK = 16,  // positions of a block of the KV cache
   HONE_CACHE_STEP = 32,   // the KV cache's capacity is a multiple
   HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for
@@ -85,6 +92,19 @@ static inline uint64_t hone_cache_block_bytes(hone_storage_t storage, uint32_t h
          (storage == HONE_Q8 ? HONE_CACHE_BLOCK * 4 : 0);
 }
 
+static inline uint64_t hone_fold_count(uint64_t K) {
+  return (hone_padded(K) / HONE_GROUP + HONE_FOLD - 1) / HONE_FOLD;
+}
+
+static inline uint64_t hone_parts_counters_bytes(uint64_t N) {
+  return hone_padded(N) / HONE_TILE_ROWS * HONE_COUNTER_BYTES;
+}
+
+// Of a linear that is split for `rows` rows at most.
+static inline uint64_t hone_parts_bytes(uint64_t N, uint64_t K, uint64_t rows) {
+  return hone_parts_counters_bytes(N) + rows * hone_fold_count(K) * hone_padded(N) * 4;
+}
+
 // ---- kernels
 
 // One call does units [begin, end) of a launch; any split of the units among threads gives the same
@@ -111,11 +131,12 @@ typedef enum hone_space {
   HONE_SPACE_KEYS,      // key cache of layer `offset`
   HONE_SPACE_VALUES,    // value cache of layer `offset`
   HONE_SPACE_LOGITS,    // f32 (M, vocab padded), the caller's or the session's logits rows
+  HONE_SPACE_PARTS,     // of split linears, offset into the plan's parts_bytes; zeros at first
 } hone_space_t;
 
 typedef struct hone_operand {
   uint32_t space;      // hone_space_t
-  uint32_t row_bytes;  // stride between rows for ARENA, IDS, ROPE, LOGITS
+  uint32_t row_bytes;  // stride between rows for ARENA, IDS, ROPE, LOGITS; PARTS: all bytes
   uint64_t offset;
 } hone_operand_t;
 
@@ -169,6 +190,7 @@ typedef struct hone_plan {
   uint32_t eos_count;
   int32_t eos[HONE_PLAN_EOS_LIMIT];
   uint64_t arena_bytes;
+  uint64_t parts_bytes;   // of HONE_SPACE_PARTS, which launches of one shape share
   uint64_t weight_bytes;  // size of .hone.weights
   // Launches [0, body_count) run for every step of M <= batch rows; launches [body_count,
   // launch_count) are the head: they run on rows whose logits are wanted, M <= head_batch, with

@@ -153,6 +153,7 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
     case UNIT_tiles:
       *out_unit_rows = hone_kernel_spec_rows(spec);
       *out_unit_count = (uint32_t)((hone_padded(spec->N) + *out_unit_rows - 1) / *out_unit_rows);
+      if (spec->schedule.split > 1) *out_unit_count *= spec->schedule.split;
       *out_unit_rows = 0;
       break;
     case UNIT_spans:  // the one scale of a b1 row wants all of it

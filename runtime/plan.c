@@ -160,6 +160,9 @@ static bool is_good_operand(const hone_plan_t *plan, const hone_operand_t *opera
       return operand->offset < plan->weight_bytes && operand->offset % 64 == 0;
     case HONE_SPACE_KEYS:
     case HONE_SPACE_VALUES: return operand->offset < plan->layers;
+    case HONE_SPACE_PARTS:
+      return hone_checked_add(operand->offset, operand->row_bytes, &end) &&
+             end <= plan->parts_bytes && operand->offset % HONE_COUNTER_BYTES == 0;
   }
   return false;
 }

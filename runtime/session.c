@@ -55,6 +55,7 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
   uint64_t probabilities = reserve(&layout, vocab_padded, sizeof(float));
   uint64_t picked = reserve(&layout, 1, ALIGNMENT);
   uint64_t candidates = reserve(&layout, plan->vocab, sizeof(hone_candidate_t));
+  uint64_t parts = reserve(&layout, plan->parts_bytes, 1);
   bool fits = !layout.has_overflow && get_cache_side(plan, session->capacity, &side) &&
               hone_checked_mul(side, 2 * (uint64_t)plan->layers, &session->cache_bytes);
   if (fits) {
@@ -80,6 +81,7 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
   session->logits = (float *)(session->pages + logits);
   session->probabilities = (float *)(session->pages + probabilities);
   session->picked = (int32_t *)(session->pages + picked);
+  session->parts = session->pages + parts;
   session->candidates = (hone_candidate_t *)(session->pages + candidates);
   return true;
 }
@@ -97,6 +99,7 @@ static void *operand_pointer(const hone_session_t *session, const hone_operand_t
     case HONE_SPACE_KEYS: return session->cache + 2 * operand->offset * side;
     case HONE_SPACE_VALUES: return session->cache + (2 * operand->offset + 1) * side;
     case HONE_SPACE_LOGITS: return session->logits;
+    case HONE_SPACE_PARTS: return session->parts + operand->offset;
   }
   return NULL;
 }
@@ -124,6 +127,7 @@ static void estimate_work(const hone_plan_t *plan, const hone_launch_t *launch,
         key_bytes += cache_block_bytes(plan) * plan->kv_heads / HONE_CACHE_BLOCK;
         break;
       case HONE_SPACE_ROPE: has_rope = true; break;
+      case HONE_SPACE_PARTS: break;
       default: out->bytes_per_row += operand->row_bytes; break;
     }
   }

@@ -33,6 +33,7 @@ struct hone_session {
   uint8_t *pages;
   uint64_t pages_bytes;
   uint8_t *arena;
+  uint8_t *parts;                // of split linears
   int32_t *ids;                  // (batch)
   float *rope;                   // (batch, head_dim)
   float *logits;                 // (head_batch, vocab padded)

@@ -21,6 +21,9 @@ static const double pair_multiply = 0.9, pair_load = 0.5;
 // What flat and gemm get of the bandwidth that gemv does.
 static const double block_bandwidth = 0.94;
 
+// Cycles to store a vector of sums of a fold, and to add it later.
+static const double fold_cycles = 4;
+
 typedef struct work {
   double multiply, block;
 } work_t;
@@ -129,13 +132,21 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   double lines = (double)hone_padded(spec->N) * (double)hone_padded(spec->K) / LINE;
   double planes = info->grid == HONE_GRID_PLANES ? info->planes : 1;
   cycles *= lines * planes;
+  if (spec->schedule.split > 1)
+    cycles += fold_cycles * (double)(M * hone_fold_count(spec->K)) * (double)hone_padded(spec->N) /
+              isa->lanes;
   double bytes = (double)hone_packed_bytes(spec->weight, spec->N, spec->K) * (double)passes;
   // A register block that is narrower than its tiles takes each line in turns: asking ahead is no
   // use.
   bool whole = hone_cpu_linear_vectors(spec, isa) * isa->lanes >= hone_cpu_linear_rows(spec);
   double gbs = bandwidth(facts, whole ? spec->schedule.prefetch : 0, threads);
   if (spec->family != HONE_FAMILY_GEMV) gbs *= block_bandwidth;
-  return combine(bytes, cycles, gbs, facts, threads);
+  hone_cpu_cost_t cost = combine(bytes, cycles, gbs, facts, threads);
+  uint32_t units, rows;
+  hone_kernel_spec_units(spec, &units, &rows);
+  double turns = (double)units / threads;
+  cost.ns *= ceil(turns) / turns;  // threads without a unit wait
+  return cost;
 }
 
 // Cycles of one tile of `count` tokens, where `tokens` could be, for all KV heads.

@@ -68,6 +68,7 @@ static double prior_ns(const table_t *table, const hone_kernel_spec_t *spec, uin
 
 static bool prior_knows(hone_family_t family, hone_schedule_field_t field) {
   return field == HONE_SCHEDULE_tokens || field == HONE_SCHEDULE_prefetch ||
+         field == HONE_SCHEDULE_split ||
          (field == HONE_SCHEDULE_rows && family == HONE_FAMILY_GEMM);
 }
 

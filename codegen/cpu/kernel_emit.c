@@ -77,6 +77,18 @@ static bool check_rope(const hone_kernel_spec_t *spec, hone_status_t *status) {
   return true;
 }
 
+// Parts are whole folds, and gemm's panels serve too many rows for that.
+static bool check_split(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  uint32_t split = spec->schedule.split;
+  if (split <= 1) return true;
+  if (spec->family == HONE_FAMILY_GEMM)
+    return refuse(spec, "split columns: use gemv or flat", status);
+  if (split <= hone_fold_count(spec->K)) return true;
+  return hone_fail(status, HONE_UNSUPPORTED,
+                   "no cpu kernel %s for split = %u of %u columns: a part has %d at least",
+                   hone_family_name(spec->family), split, spec->K, HONE_FOLD * HONE_GROUP);
+}
+
 static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) {
   if (!check_weight(spec, status)) return false;
   bool scaled = hone_format_is_quantized(spec->weight.storage);
@@ -104,7 +116,7 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
     return refuse(spec, "glu without activation", status);
-  return check_rope(spec, status);
+  return check_split(spec, status) && check_rope(spec, status);
 }
 
 // Rotation is of whole blocks, on their way to q8 or b1.

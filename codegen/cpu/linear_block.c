@@ -39,5 +39,5 @@ bool hone_cpu_same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t 
          hone_cpu_linear_tokens(a, isa) == hone_cpu_linear_tokens(b, isa) &&
          hone_cpu_linear_rows(a) == hone_cpu_linear_rows(b) &&
          (x->unroll ? x->unroll : 1) == (y->unroll ? y->unroll : 1) && x->prefetch == y->prefetch &&
-         x->chunk == y->chunk;
+         x->chunk == y->chunk && (x->split > 1 ? x->split : 1) == (y->split > 1 ? y->split : 1);
 }

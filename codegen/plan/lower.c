@@ -112,6 +112,43 @@ uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
   return (uint32_t)draft->flows[0].count - 1;
 }
 
+// The most rows that a split kernel is chosen for.
+static uint32_t split_rows(const hone_lower_t *lower, const hone_lower_choices_t *levels) {
+  uint32_t most = 0,
+           batch = lower->is_head ? lower->draft->header.head_batch : lower->draft->header.batch;
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++) {
+    for (size_t i = 0; i < levels[isa].count; i++) {
+      const hone_flow_choice_t *choice = &levels[isa].items[i];
+      uint32_t rows = choice->below <= batch ? choice->below - 1 : batch;
+      if (choice->schedule.split > 1 && rows > most) most = rows;
+    }
+  }
+  return most;
+}
+
+bool hone_lower_parts(hone_lower_t *lower, const hone_kernel_spec_t *spec,
+                      const hone_lower_choices_t *choices, hone_operand_t *out_operand) {
+  uint32_t rows = split_rows(lower, choices);
+  if (rows == 0) return true;
+  for (size_t i = 0; i < lower->parts.count; i++) {
+    const hone_lower_parts_t *known = &lower->parts.items[i];
+    if (known->N != spec->N || known->K != spec->K || known->rows < rows) continue;
+    *out_operand = known->operand;
+    return true;
+  }
+  uint64_t bytes = hone_parts_bytes(spec->N, spec->K, rows);
+  if (bytes > UINT32_MAX)
+    return hone_fail(lower->status, HONE_UNSUPPORTED,
+                     "the parts of %u split rows of %u columns are too large", rows, spec->K);
+  *out_operand = (hone_operand_t){.space = HONE_SPACE_PARTS,
+                                  .row_bytes = (uint32_t)bytes,
+                                  .offset = lower->draft->header.parts_bytes};
+  lower->draft->header.parts_bytes += bytes;
+  hone_lower_parts_t parts = {spec->N, spec->K, rows, *out_operand};
+  hone_list_push(lower->arena, &lower->parts, parts);
+  return true;
+}
+
 uint32_t hone_lower_only(hone_lower_t *lower, const hone_kernel_spec_t *spec) {
   hone_lower_choices_t choices[HONE_ISA_LIMIT] = {0};
   for (size_t isa = 0; isa < lower->options->isa_count; isa++)

@@ -84,6 +84,9 @@ static bool launch(hone_lower_t *lower, MlirOperation op, const char *part, uint
   hone_lower_choices_t choices[HONE_ISA_LIMIT];
   if (!read_flow(lower, op, families, choices)) return false;
   uint32_t flow = hone_lower_flow(lower, spec, choices);
+  if (hone_family_is_linear(spec->family) &&
+      !hone_lower_parts(lower, spec, choices, &operands[count - 1]))
+    return false;
   if (!hone_lower_result(lower, op, &operands[out])) return false;
   hone_lower_launch(lower, part, flow, operands, count);
   return true;
@@ -190,7 +193,7 @@ static const char *last_part(const char *recipe) {
   return dot ? dot + 1 : recipe ? recipe : "linear";
 }
 
-enum { X, WEIGHT, BIAS, RESIDUAL, OUT, ROPE };  // of a linear's launch
+enum { X, WEIGHT, BIAS, RESIDUAL, OUT, ROPE, PARTS = ROPE + 3, LINEAR_COUNT };
 enum { ROPE_COUNT = 3 };  // table of angles, keys and values of the attention that comes next
 static const uint32_t linear_families = IN(GEMV) | IN(FLAT) | IN(GEMM);
 static const uint32_t attend_families = IN(ATTEND_DECODE) | IN(ATTEND_PREFILL);
@@ -224,7 +227,7 @@ static void rope_operands(const hone_lower_t *lower, uint32_t head_dim,
 }
 
 static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
-  hone_operand_t operands[ROPE + ROPE_COUNT] = {0};
+  hone_operand_t operands[LINEAR_COUNT] = {0};
   hone_kernel_spec_t spec;
   ir_value_t bias = ir_op_operand(op, BIAS), residual = ir_op_operand(op, RESIDUAL);
   if (!describe_linear(lower, op, &spec)) return false;
@@ -235,8 +238,7 @@ static bool lower_linear(hone_lower_t *lower, MlirOperation op) {
   if (spec.residual && !hone_lower_operand(lower, residual, &operands[RESIDUAL])) return false;
   const char *recipe = ir_value_recipe(ir_op_operand(op, WEIGHT), lower->model->session);
   if (spec.rope) rope_operands(lower, spec.head_dim, &operands[ROPE]);
-  return launch(lower, op, last_part(recipe), linear_families, &spec, operands, OUT,
-                spec.rope ? ROPE + ROPE_COUNT : ROPE);
+  return launch(lower, op, last_part(recipe), linear_families, &spec, operands, OUT, LINEAR_COUNT);
 }
 
 // All layers share head counts and rope: the plan has one cache shape and one table of frequencies.

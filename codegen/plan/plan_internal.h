@@ -16,6 +16,11 @@ typedef struct hone_lower_choices {  // of one instruction set level
   size_t count;
 } hone_lower_choices_t;
 
+typedef struct hone_lower_parts {  // of linears of one shape
+  uint32_t N, K, rows;
+  hone_operand_t operand;
+} hone_lower_parts_t;
+
 typedef struct hone_lower {
   const ir_model_t *model;
   const hone_plan_options_t *options;
@@ -28,7 +33,8 @@ typedef struct hone_lower {
   ir_value_t result;                     // what the block returns
   hone_operand_t stream;                 // where the previous block's result lies
   HONE_LIST(hone_lower_value_t) values;  // of the block: results of its ops
-  const char *rope_block;                // who set the draft's rope, NULL at first
+  HONE_LIST(hone_lower_parts_t) parts;
+  const char *rope_block;  // who set the draft's rope, NULL at first
   hone_storage_t cache;
 } hone_lower_t;
 
@@ -44,6 +50,11 @@ HONE_MUST_CHECK bool hone_lower_result(hone_lower_t *lower, MlirOperation op,
 // Index of the flow that runs `spec` by `choices` (of each level; each sets family and schedule).
 uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
                          const hone_lower_choices_t *choices);
+// The place of a linear's parts if some rows have its columns split; none else. Linears of one
+// shape share it.
+HONE_MUST_CHECK bool hone_lower_parts(hone_lower_t *lower, const hone_kernel_spec_t *spec,
+                                      const hone_lower_choices_t *choices,
+                                      hone_operand_t *out_operand);
 // The same for a spec whose one family has no schedules.
 uint32_t hone_lower_only(hone_lower_t *lower, const hone_kernel_spec_t *spec);
 // Storage of the KV cache by its name in the options, NULL: by default.

@@ -313,8 +313,141 @@ static void test_quantized(void **state) {
   bench_destroy(bench);
 }
 
+// ---- split columns: the bytes of unsplit kernels, whatever the epilogue, and counters at zero
+static const struct {
+  uint32_t N, K;
+  hone_storage_t weight, input;
+  uint8_t bias, glu, residual, rope;
+} splits[] = {{80, 2200, HONE_NF4, HONE_Q8, 1, 0, 1, 0},     // folds: 2 whole ones and part of one
+              {64, 8192, HONE_NF4, HONE_Q8, 0, 0, 0, 0},     //
+              {172, 4100, HONE_Q8, HONE_F32, 0, 0, 0, 0},    //
+              {344, 2048, HONE_NF4, HONE_Q8, 0, 1, 0, 0},    // gated, to q8 rows
+              {80, 3072, HONE_NF4, HONE_Q8, 0, 0, 0, 1},     // heads
+              {100, 2560, HONE_BCQ2, HONE_B1, 0, 0, 1, 0}};  //
+enum { SPLITS = sizeof splits / sizeof *splits, SPLIT_KERNELS = 9, CAPACITY = 64 };
+// The first is what the others must equal; a split that the folds do not allow is left out.
+static const struct {
+  hone_family_t family;
+  hone_schedule_t schedule;
+} split_forms[SPLIT_KERNELS] = {
+    {HONE_FAMILY_GEMV, {0}},
+    {HONE_FAMILY_GEMM, {.tokens = 4, .rows = 32}},
+    {HONE_FAMILY_FLAT, {.tokens = 3}},
+    {HONE_FAMILY_GEMV, {.split = 2}},
+    {HONE_FAMILY_GEMV, {.split = 8, .rows = 32, .unroll = 2, .prefetch = 16}},
+    {HONE_FAMILY_GEMV, {.split = 3, .rows = 64}},
+    {HONE_FAMILY_FLAT, {.split = 2, .tokens = 4}},
+    {HONE_FAMILY_FLAT, {.split = 4, .rows = 8}},
+    {HONE_FAMILY_FLAT, {.split = 8, .rows = 32, .tokens = 2}},
+};
+
+typedef struct split_problem {
+  hone_kernel_args_t args;
+  region_t out, keys, values, parts;
+} split_problem_t;
+
+static hone_kernel_spec_t split_spec(size_t i) {
+  hone_kernel_spec_t spec = {.weight = hone_format_default(splits[i].weight),
+                             .input = splits[i].input,
+                             .N = splits[i].N,
+                             .K = splits[i].K,
+                             .bias = splits[i].bias,
+                             .glu = splits[i].glu,
+                             .residual = splits[i].residual,
+                             .rope = splits[i].rope};
+  if (spec.glu) spec.activation = HONE_ACTIVATION_SILU, spec.output = HONE_Q8;
+  if (spec.rope) spec.heads = 3, spec.kv_heads = 1, spec.head_dim = 16, spec.cache = HONE_F16;
+  return spec;
+}
+
+// Runs one kernel on memory of its own.
+static split_problem_t run_split(const bench_t *bench, size_t isa, size_t kernel,
+                                 const hone_kernel_args_t *inputs) {
+  const hone_kernel_spec_t *spec = &bench->specs.items[kernel];
+  uint32_t M = (uint32_t)inputs->M, columns = spec->glu ? spec->N / 2 : spec->N;
+  uint64_t counters = hone_parts_counters_bytes(spec->N);
+  split_problem_t p = {.args = *inputs};
+  p.out = region_create(hone_row_bytes(spec->output, columns) * M);
+  p.keys = region_create(hone_cache_block_bytes(HONE_F16, 16) * CAPACITY / HONE_CACHE_BLOCK);
+  p.values = region_copy(&p.keys);
+  p.parts = region_create(hone_parts_bytes(spec->N, spec->K, M));
+  memset(p.parts.data, 0, counters);
+  p.args.capacity = CAPACITY;
+  p.args.ptr[4] = p.out.data, p.args.ptr[8] = p.parts.data;
+  p.args.ptr[6] = p.keys.data, p.args.ptr[7] = p.values.data;
+  bench_run(bench, isa, kernel, &p.args,
+            &(outputs_t){4, {4, 6, 7, 8}, {&p.out, &p.keys, &p.values, &p.parts}});
+  for (uint64_t i = 0; i < counters; i++) assert_int_equal(p.parts.data[i], 0);
+  return p;
+}
+
+static void check_split(const split_problem_t *got, const split_problem_t *want, const char *name) {
+  bool equal = !memcmp(got->out.data, want->out.data, want->out.bytes) &&
+               !memcmp(got->keys.data, want->keys.data, want->keys.bytes) &&
+               !memcmp(got->values.data, want->values.data, want->values.bytes);
+  if (!equal) fail_msg("%s, M = %ld: differs from gemv", name, (long)got->args.M);
+}
+
+static void destroy_split(split_problem_t *p) {
+  region_t *regions[] = {&p->out, &p->keys, &p->values, &p->parts};
+  for (size_t i = 0; i < 4; i++) region_destroy(regions[i]);
+}
+
+static void run_splits(const bench_t *bench, size_t isa, size_t first, size_t count, uint32_t M) {
+  const hone_kernel_spec_t *spec = &bench->specs.items[first];
+  uint64_t random = M + spec->N;
+  packed_t weight = pack_weight(spec->weight, spec->N, spec->K, &random);
+  rows_t x = pack_rows(spec->input, M, spec->K, &random);
+  rows_t residual = pack_rows(HONE_F32, M, spec->N, &random);
+  rows_t angles = pack_rows(HONE_F32, 1, M * 16, &random);
+  region_t bias = pack_vector(spec->N, &random);
+  hone_kernel_args_t args = {.M = M};
+  args.ptr[0] = x.region.data, args.ptr[1] = weight.region.data;
+  args.ptr[2] = spec->bias ? bias.data : NULL, args.ptr[5] = angles.region.data;
+  args.ptr[3] = spec->residual ? residual.region.data : NULL;
+  split_problem_t want = run_split(bench, isa, first, &args);
+  for (size_t v = 1; v < count; v++) {
+    split_problem_t got = run_split(bench, isa, first + v, &args);
+    check_split(&got, &want, bench_name(bench, isa, first + v));
+    destroy_split(&got);
+  }
+  destroy_split(&want);
+  packed_destroy(&weight);
+  rows_destroy(&x);
+  rows_destroy(&residual);
+  rows_destroy(&angles);
+  region_destroy(&bias);
+}
+
+static void test_split(void **state) {
+  (void)state;
+  size_t first[SPLITS], count[SPLITS] = {0};
+  bench_t *bench = bench_create();
+  for (size_t i = 0; i < SPLITS; i++) {
+    first[i] = bench->specs.count;
+    for (size_t v = 0; v < SPLIT_KERNELS; v++) {
+      hone_kernel_spec_t spec = split_spec(i);
+      spec.family = split_forms[v].family, spec.schedule = split_forms[v].schedule;
+      if (spec.input == HONE_B1 && spec.family == HONE_FAMILY_GEMM) continue;
+      if (spec.schedule.split > hone_fold_count(spec.K)) continue;
+      bench_add(bench, &spec);
+      count[i]++;
+    }
+  }
+  bench_build(bench);
+  for (size_t isa = 0; isa < bench->isa_count; isa++) {
+    for (size_t i = 0; i < SPLITS && bench->isa[isa].present; i++) {
+      run_splits(bench, isa, first[i], count[i], 1);
+      run_splits(bench, isa, first[i], count[i], 7);
+      run_splits(bench, isa, first[i], count[i], 35);
+    }
+  }
+  bench_destroy(bench);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear),
-                                     cmocka_unit_test(test_quantized)};
+                                     cmocka_unit_test(test_quantized),
+                                     cmocka_unit_test(test_split)};
   return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
 }

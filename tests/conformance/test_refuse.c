@@ -58,6 +58,10 @@ static void test_refusals(void **state) {
   refuses(session, &spec, "rope after glu or residual");
   spec.residual = 0, spec.head_dim = 24, spec.N = 120;
   refuses(session, &spec, "no multiple of 16");
+  spec = good, spec.K = 2048, spec.schedule.split = 2;
+  refuses(session, &spec, "split columns: use gemv or flat");
+  spec.family = HONE_FAMILY_GEMV, spec.schedule.split = 3;
+  refuses(session, &spec, "split = 3 of 2048 columns");
   spec = (hone_kernel_spec_t){
       .family = HONE_FAMILY_ATTEND_DECODE, .heads = 3, .kv_heads = 2, .head_dim = 64};
   refuses(session, &spec, "kv_heads does not divide");

@@ -148,36 +148,30 @@ static void rope_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t t
   }
 }
 
-// What is done before a unit's outputs for tokens [from, to) are made, and after.
-static void unit_begin(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+void linear_unit_begin(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
   wait_begin(l, unit, from, to);
 }
 
-static void unit_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
+void linear_unit_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to) {
   wait_end(l, unit, from, to);
   rope_end(l, unit, from, to);
 }
 
 // ---- register blocks
-typedef struct block {
-  ir_value_t tile;  // first
-  ir_value_t m;     // first token
-  int first;        // vector of its tiles
-  int tokens;
-} block_t;
+static int count_of(const linear_t *l, const linear_block_t *block) {
+  return l->vectors * block->tokens;
+}
 
-static int count_of(const linear_t *l, const block_t *block) { return l->vectors * block->tokens; }
-
-static void clear(linear_t *l, const block_t *block, ir_value_t *acc) {
+static void clear(linear_t *l, const linear_block_t *block, ir_value_t *acc) {
   ir_value_t nothing = ir_real(l->k->b, l->k->reals, 0.0);
   for (int i = 0; i < count_of(l, block); i++) acc[i] = nothing;
 }
 
-static ir_value_t tile_of(linear_t *l, const block_t *block, int v) {
+static ir_value_t tile_of(linear_t *l, const linear_block_t *block, int v) {
   return kernel_plus(l->k, block->tile, (block->first + v) / l->weight.halves);
 }
 
-static linear_group_t open_group(linear_t *l, const block_t *block, ir_value_t index) {
+static linear_group_t open_group(linear_t *l, const linear_block_t *block, ir_value_t index) {
   kernel_t *k = l->k;
   const weight_t *w = &l->weight;
   linear_group_t g = {.first = block->first, .tokens = block->tokens};
@@ -224,7 +218,7 @@ static void accumulate(linear_t *l, const linear_group_t *g, ir_value_t *acc) {
 }
 
 // Adds groups [from, to), a multiple of `unroll`; `panel` holds them decoded if it is not null.
-static void add_groups(linear_t *l, const block_t *block, ir_value_t from, ir_value_t to,
+static void add_groups(linear_t *l, const linear_block_t *block, ir_value_t from, ir_value_t to,
                        int64_t unroll, ir_value_t panel, ir_value_t *acc) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
@@ -244,8 +238,8 @@ static void add_groups(linear_t *l, const block_t *block, ir_value_t from, ir_va
   }
 }
 
-// Outputs from accumulators: times what all weights or the token share.
-static void finish_block(linear_t *l, const block_t *block, const ir_value_t *acc) {
+// Times what all weights or the token share, then the epilogue.
+void linear_finish(linear_t *l, const linear_block_t *block, const ir_value_t *acc) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   for (int t = 0; t < block->tokens; t++) {
@@ -272,28 +266,46 @@ static int64_t unroll_of(const linear_t *l) {
   return unroll;
 }
 
-// Where registers hold less than a block's tiles, their vectors take turns.
-#define FOR_TURNS(l, first) \
-  for (int first = 0; first < (l)->tiles * (l)->weight.halves; first += (l)->vectors)
+void linear_sum(linear_t *l, const linear_block_t *block, ir_value_t from, ir_value_t to,
+                ir_value_t *acc) {
+  ir_value_t none = {0};
+  clear(l, block, acc);
+  add_groups(l, block, from, to, unroll_of(l), none, acc);
+}
 
 // All rows of the block from tile `tile` on, for tokens [m, m + tokens).
 static void emit_block(linear_t *l, ir_value_t tile, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
-  ir_value_t groups = ir_i64(k->b, l->weight.groups), none = {0};
+  ir_builder_t *b = k->b;
+  ir_value_t groups = ir_i64(b, l->weight.groups), step = ir_i64(b, HONE_FOLD);
   FOR_TURNS(l, first) {
-    ir_value_t acc[ACCUMULATORS_LIMIT];
-    block_t block = {tile, m, first, tokens};
-    clear(l, &block, acc);
-    add_groups(l, &block, k->zero, groups, unroll_of(l), none, acc);
-    finish_block(l, &block, acc);
+    ir_value_t total[ACCUMULATORS_LIMIT];
+    linear_block_t block = {tile, m, first, tokens};
+    int count = count_of(l, &block);
+    if (l->weight.groups <= HONE_FOLD) {
+      linear_sum(l, &block, k->zero, groups, total);
+    } else {
+      clear(l, &block, total);
+      IR_FOR_CARRY (b, from, k->zero, groups, step, total, (size_t)count) {
+        ir_value_t acc[ACCUMULATORS_LIMIT], next = ir_op(b, addi, from, step);
+        ir_value_t to = ir_op(b, minsi, next, groups);
+        linear_sum(l, &block, from, to, acc);
+        for (int i = 0; i < count; i++) total[i] = ir_op(b, addf, total[i], acc[i]);
+      }
+    }
+    linear_finish(l, &block, total);
   }
 }
 
 static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
   kernel_t *k = l->k;
+  if (l->split > 1) {
+    linear_split_add(l, unit, m, tokens);
+    return;
+  }
   ir_value_t end = kernel_plus(k, m, tokens);
   ir_value_t low = kernel_times(k, unit, l->unit_tiles);
-  unit_begin(l, unit, m, end);
+  linear_unit_begin(l, unit, m, end);
   if (l->unit_tiles == l->tiles) {
     emit_block(l, low, m, tokens);
   } else {
@@ -304,7 +316,7 @@ static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
       emit_block(l, tile, m, tokens);
     }
   }
-  unit_end(l, unit, m, end);
+  linear_unit_end(l, unit, m, end);
 }
 
 // ---- blocks of tokens: as many of `most` as there are, then the next smaller size
@@ -326,6 +338,7 @@ static void emit_gemv(linear_t *l) {
     IR_FOR (k->b, m, k->zero, M, k->one) {
       emit_unit(l, unit, m, 1);
     }
+    linear_split_end(l, unit, M);
   }
 }
 
@@ -349,6 +362,10 @@ static void emit_flat(linear_t *l, int tokens) {
       }
       from = to;
     }
+    if (l->split <= 1) continue;
+    IR_FOR (b, unit, first, last, k->one) {
+      linear_split_end(l, unit, M);
+    }
   }
 }
 
@@ -363,7 +380,7 @@ static ir_value_t sum_at(linear_t *l, const pass_t *pass, ir_value_t m) {
   return kernel_at(l->k, pass->sums, after, (int64_t)l->vectors * l->k->lanes * 4);
 }
 
-static void move_sums(linear_t *l, const pass_t *pass, const block_t *block, ir_value_t *acc,
+static void move_sums(linear_t *l, const pass_t *pass, const linear_block_t *block, ir_value_t *acc,
                       bool store) {
   kernel_t *k = l->k;
   ir_value_t sums = sum_at(l, pass, block->m);
@@ -377,27 +394,48 @@ static void move_sums(linear_t *l, const pass_t *pass, const block_t *block, ir_
   }
 }
 
+// Groups [from, to) of a panel that begins with group `begin` onto the sums of a block's tokens.
+static void add_fold(linear_t *l, const pass_t *pass, const linear_block_t *block, ir_value_t begin,
+                     ir_value_t from, ir_value_t to) {
+  kernel_t *k = l->k;
+  ir_value_t acc[ACCUMULATORS_LIMIT], total[ACCUMULATORS_LIMIT];
+  ir_value_t before = ir_op(k->b, subi, from, begin);
+  ir_value_t panel = kernel_at(k, pass->panel, before, linear_panel_bytes(l));
+  clear(l, block, acc);
+  add_groups(l, block, from, to, 1, panel, acc);
+  move_sums(l, pass, block, total, false);
+  for (int i = 0; i < count_of(l, block); i++) acc[i] = ir_op(k->b, addf, total[i], acc[i]);
+  move_sums(l, pass, block, acc, true);
+}
+
 // Groups [from, to) into the panel, then onto every token's sums.
 static void add_run(linear_t *l, const pass_t *pass, ir_value_t tile, int first, ir_value_t from,
                     ir_value_t to, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   IR_FOR (b, index, from, to, k->one) {
-    block_t block = {tile, pass->from, first, 1};
+    linear_block_t block = {tile, pass->from, first, 1};
     linear_group_t g = open_group(l, &block, index);
     ir_value_t after = ir_op(b, subi, index, from);
     ir_value_t at = kernel_at(k, pass->panel, after, linear_panel_bytes(l));
     linear_decode(l, &g, at);
   }
-  ir_value_t low = pass->from;
+  ir_value_t low = pass->from, fold = ir_i64(b, HONE_FOLD);
   for (int size = tokens; size > 0; size = smaller_block(size)) {
     ir_value_t step = ir_i64(b, size), high = cover(k, low, pass->to, size);
     IR_FOR (b, m, low, high, step) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
-      block_t block = {tile, m, first, size};
-      move_sums(l, pass, &block, acc, false);
-      add_groups(l, &block, from, to, 1, pass->panel, acc);
-      move_sums(l, pass, &block, acc, true);
+      linear_block_t block = {tile, m, first, size};
+      if (l->weight.groups <= HONE_FOLD) {  // one run
+        clear(l, &block, acc);
+        add_groups(l, &block, from, to, 1, pass->panel, acc);
+        move_sums(l, pass, &block, acc, true);
+        continue;
+      }
+      IR_FOR (b, group, from, to, fold) {
+        ir_value_t next = ir_op(b, addi, group, fold), past = ir_op(b, minsi, next, to);
+        add_fold(l, pass, &block, from, group, past);
+      }
     }
     low = high;
   }
@@ -410,7 +448,7 @@ static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t tile, int64_t 
   FOR_TURNS(l, first) {
     IR_FOR (b, m, pass->from, pass->to, k->one) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
-      block_t block = {tile, m, first, 1};
+      linear_block_t block = {tile, m, first, 1};
       clear(l, &block, acc);
       move_sums(l, pass, &block, acc, true);
     }
@@ -421,9 +459,9 @@ static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t tile, int64_t 
     }
     IR_FOR (b, m, pass->from, pass->to, k->one) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
-      block_t block = {tile, m, first, 1};
+      linear_block_t block = {tile, m, first, 1};
       move_sums(l, pass, &block, acc, false);
-      finish_block(l, &block, acc);
+      linear_finish(l, &block, acc);
     }
   }
 }
@@ -433,7 +471,8 @@ static void emit_gemm(linear_t *l, int tokens) {
   ir_builder_t *b = k->b;
   int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : PANEL_KIB;
   int64_t run = kib * 1024 / linear_panel_bytes(l);
-  run = run < 1 ? 1 : run > l->weight.groups ? l->weight.groups : run;
+  run = run < HONE_FOLD ? HONE_FOLD : run / HONE_FOLD * HONE_FOLD;  // whole folds
+  run = run > l->weight.groups ? l->weight.groups : run;
   pass_t pass = {.panel = ir_stack(b, run * linear_panel_bytes(l), 64)};
   pass.sums = ir_stack(b, (int64_t)PASS_TOKENS * l->vectors * k->lanes * 4, 64);
   ir_value_t M = kernel_M(k), step = ir_i64(b, PASS_TOKENS);
@@ -446,11 +485,11 @@ static void emit_gemm(linear_t *l, int tokens) {
       ir_value_t past = kernel_plus(k, low, l->unit_tiles);
       ir_value_t all = ir_i64(b, l->weight.tiles), block = ir_i64(b, l->tiles);
       ir_value_t high = ir_op(b, minsi, past, all);
-      unit_begin(l, unit, pass.from, pass.to);
+      linear_unit_begin(l, unit, pass.from, pass.to);
       IR_FOR (b, tile, low, high, block) {
         emit_pass(l, &pass, tile, run, tokens);
       }
-      unit_end(l, unit, pass.from, pass.to);
+      linear_unit_end(l, unit, pass.from, pass.to);
     }
   }
 }
@@ -469,6 +508,8 @@ void emit_linear(kernel_t *k) {
   l.unit_tiles = (int)(hone_kernel_spec_rows(spec) / HONE_TILE_ROWS);
   l.tiles = (int)(hone_cpu_linear_rows(spec) / HONE_TILE_ROWS);
   l.vectors = (int)hone_cpu_linear_vectors(spec, k->isa);
+  l.split = (int)spec->schedule.split;
+  if (l.split > 1) l.parts = kernel_pointer(k, 8);
   int tokens = (int)hone_cpu_linear_tokens(spec, k->isa);
   int64_t waiting = spec->family == HONE_FAMILY_GEMM ? PASS_TOKENS : tokens;
   if (spec->rope) l.rope = rope_open(k, 5);

@@ -16,6 +16,8 @@ typedef struct linear {
   int vectors;                 // of rows of weights in a register block
   int tiles;                   // that a block's rows lie in
   int unit_tiles;              // that a unit covers
+  int split;                   // parts of a unit's columns; 0 or 1: all at once
+  ir_value_t parts;            // null: not split
   // Outputs that are quantized: those of a unit wait here, (tokens, 64) f32 on the stack.
   ir_value_t wait;               // null: none
   ir_value_t wait_m, wait_tile;  // first token and tile in it
@@ -31,6 +33,32 @@ typedef struct linear_group {
   ir_value_t x;                  // elements of the first token
   ir_value_t scale, sum, parts;  // q8 rows: the first token's scale, and minus its sums
 } linear_group_t;
+
+// A register block: `vectors` vectors from `first` of the tiles from `tile` on, times `tokens` rows
+// of activations from `m` on.
+typedef struct linear_block {
+  ir_value_t tile, m;
+  int first, tokens;
+} linear_block_t;
+
+// Where registers hold less than a block's tiles, their vectors take turns.
+#define FOR_TURNS(l, first) \
+  for (int first = 0; first < (l)->tiles * (l)->weight.halves; first += (l)->vectors)
+
+// Groups [from, to), at most a fold, from zero.
+void linear_sum(linear_t *l, const linear_block_t *block, ir_value_t from, ir_value_t to,
+                ir_value_t *acc);
+// Outputs from accumulators.
+void linear_finish(linear_t *l, const linear_block_t *block, const ir_value_t *acc);
+// What is done before a unit's outputs for tokens [from, to) are made, and after.
+void linear_unit_begin(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to);
+void linear_unit_end(linear_t *l, ir_value_t unit, ir_value_t from, ir_value_t to);
+
+// ---- split columns (linear_split.c); `part` counts parts of units
+// The folds of a part, for tokens [m, m + tokens).
+void linear_split_add(linear_t *l, ir_value_t part, ir_value_t m, int tokens);
+// After all M tokens of a part: whoever is last of its unit makes the outputs.
+void linear_split_end(linear_t *l, ir_value_t part, ir_value_t M);
 
 // acc[v * tokens + t] += the group's products; a lane is a row of weights.
 void linear_codes(linear_t *l, const linear_group_t *g, ir_value_t *acc);  // q8 rows

@@ -39,6 +39,32 @@ static size_t count_family(const hone_candidates_t *space, hone_family_t family)
   return count;
 }
 
+// Columns are split where there are enough of them and few rows.
+static void test_splits(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t N, K;
+    bool is_split;
+  } rows[] = {{256, 2048, true}, {256, 1024, false}, {16384, 2048, false}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    set_t set = {.arena = hone_arena_create()};
+    hone_status_t status = {0};
+    hone_kernel_spec_t linear = fixture_linear(rows[i].N, rows[i].K);
+    const hone_cpu_isa_t *isa = hone_cpu_isa_find("avx2");
+    assert_works(hone_space_list(&linear, isa, set.arena, &set.linear, &status), &status);
+    size_t count = 0;
+    for (size_t c = 0; c < set.linear.count; c++) {
+      const hone_candidate_t *candidate = &set.linear.items[c];
+      if (candidate->schedule.split <= 1) continue;
+      assert_int_not_equal(candidate->family, HONE_FAMILY_GEMM);
+      assert_int_equal(candidate->schedule.split, 2);  // 2048 columns: two parts
+      count++;
+    }
+    assert_int_equal(count > 0, rows[i].is_split);
+    hone_arena_destroy(set.arena);
+  }
+}
+
 static void test_counts(void **state) {
   (void)state;
   set_t set = set_create();
@@ -158,9 +184,9 @@ static void test_adjoins(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_counts),  cmocka_unit_test(test_nothing_to_tune),
-      cmocka_unit_test(test_text),    cmocka_unit_test(test_draws),
-      cmocka_unit_test(test_adjoins),
+      cmocka_unit_test(test_splits),          cmocka_unit_test(test_counts),
+      cmocka_unit_test(test_nothing_to_tune), cmocka_unit_test(test_text),
+      cmocka_unit_test(test_draws),           cmocka_unit_test(test_adjoins),
   };
   return cmocka_run_group_tests_name("space", tests, NULL, NULL);
 }

@@ -117,6 +117,31 @@ static void check_table(const hone_cpu_dataflow_job_t *job) {
   hone_buffer_deinit(&text);
 }
 
+// Columns are split where threads outnumber units, and only there.
+static void columns_are_split_for_many_threads(void **state) {
+  (void)state;
+  hone_cpu_facts_t many = *hone_cpu_facts_default();
+  many.threads = 64;
+  many.socket_gbs = 300;
+  for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++) {
+    hone_kernel_spec_t few = linear(HONE_NF4, HONE_Q8, 256, 8192);
+    hone_kernel_spec_t enough = linear(HONE_NF4, HONE_Q8, 16384, 8192);
+    hone_kernel_spec_t narrow = linear(HONE_NF4, HONE_Q8, 256, 1024);  // one fold
+    hone_cpu_dataflow_job_t job = job_of(&few, isa);
+    hone_cpu_dataflow_t two = select_flow(&job);
+    assert_int_equal(choice_at(&two, 1)->schedule.split, 0);
+    job.facts = &many;
+    hone_cpu_dataflow_t flow = select_flow(&job);
+    assert_in_range(choice_at(&flow, 1)->schedule.split, 4, 8);
+    job.problem = &enough;
+    flow = select_flow(&job);
+    assert_int_equal(choice_at(&flow, 1)->schedule.split, 0);
+    job.problem = &narrow;
+    flow = select_flow(&job);
+    assert_int_equal(choice_at(&flow, 1)->schedule.split, 0);
+  }
+}
+
 static void every_row_count_has_an_entry(void **state) {
   (void)state;
   static const uint32_t shapes[][2] = {{64, 64}, {512, 2048}, {2048, 2048}, {128256, 2048}};
@@ -360,6 +385,7 @@ int main(void) {
       cmocka_unit_test(costs_move_the_right_way),
       cmocka_unit_test(asking_ahead_pays_while_memory_bounds),
       cmocka_unit_test(every_format_has_constants),
+      cmocka_unit_test(columns_are_split_for_many_threads),
       cmocka_unit_test(every_row_count_has_an_entry),
       cmocka_unit_test(switches_win_by_more_than_noise),
       cmocka_unit_test(decode_and_prefill_differ),

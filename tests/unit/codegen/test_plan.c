@@ -226,6 +226,29 @@ static void whole_heads_are_turned_by_their_linear(void **state) {
   close_model(&f);
 }
 
+// Linears of one shape whose columns are split share their parts; the checker knows where these
+// end.
+static void split_linears_have_parts(void **state) {
+  (void)state;
+  fixture_t f;
+  open_model(&f, "canonical,fuse", "{epilogue",
+             "{hone.dataflow = \"gemv split=2 < 4, flat\", epilogue", 0);
+  assert_ok(&f.status, lower(&f, NULL));
+  const hone_draft_launch_t *last = &f.draft.launches.items[f.draft.launches.count - 1];
+  uint64_t bytes = hone_parts_bytes(f.draft.header.vocab, f.draft.header.width, 3);
+  assert_int_equal(last->operands[8].space, HONE_SPACE_PARTS);
+  assert_int_equal(last->operands[8].row_bytes, bytes);
+  assert_int_equal(last->operands[8].offset + bytes, f.draft.header.parts_bytes);
+  const hone_plan_t *plan = serialise(&f);
+  assert_ok(&f.status, hone_plan_check(plan, f.blob.bytes, &f.status));
+  hone_plan_t damaged = *plan;
+  damaged.parts_bytes -= 64;
+  memcpy(f.blob.data, &damaged, sizeof damaged);
+  assert_false(hone_plan_check((const hone_plan_t *)f.blob.data, f.blob.bytes, &f.status));
+  assert_contains(f.status.message, "operand 8");
+  close_model(&f);
+}
+
 static void lowering_repeats_byte_for_byte(void **state) {
   (void)state;
   fixture_t a, b;
@@ -276,6 +299,7 @@ int main(void) {
       cmocka_unit_test(the_blob_says_what_the_draft_says),
       cmocka_unit_test(launches_touch_what_their_family_says),
       cmocka_unit_test(whole_heads_are_turned_by_their_linear),
+      cmocka_unit_test(split_linears_have_parts),
       cmocka_unit_test(lowering_repeats_byte_for_byte),
       cmocka_unit_test(what_has_no_kernel_is_refused),
       cmocka_unit_test(phases_out_of_order_are_explained),
