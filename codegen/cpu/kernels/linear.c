@@ -260,9 +260,11 @@ void linear_finish(linear_t *l, const linear_block_t *block, const ir_value_t *a
   }
 }
 
+// A divisor of the groups, and of those of a fold if there are several.
 static int64_t unroll_of(const linear_t *l) {
   int64_t unroll = l->k->spec->schedule.unroll ? l->k->spec->schedule.unroll : 1;
-  while (l->weight.groups % unroll != 0) unroll--;
+  bool has_folds = l->weight.groups > HONE_FOLD;
+  while (l->weight.groups % unroll != 0 || (has_folds && HONE_FOLD % unroll != 0)) unroll--;
   return unroll;
 }
 
