@@ -9,6 +9,7 @@
 #include "autotune/kernels.h"
 #include "autotune/measure.h"
 #include "autotune/verify.h"
+#include "runtime/cpu.h"
 #include "runtime/thread_pool.h"
 
 enum { CPU_SECONDS = 1200 };  // that one job may use; the other side's patience ends long before
@@ -67,7 +68,7 @@ static bool prepare(run_t *run, hone_status_t *status) {
   hone_trial_t *trial = run->trial;
   const hone_worker_job_t *job = run->job;
   run->isa = hone_cpu_isa_find(job->isa);
-  if (!run->isa || !hone_cpu_isa_present(run->isa))
+  if (!run->isa || !hone_cpu_has(run->isa->name, NULL, 0))
     return hone_fail(status, HONE_UNSUPPORTED, "this machine cannot run %s", job->isa);
   limit_cpu(job->threads);
   if (!trial->kernels && !hone_kernels_create(&trial->kernels, status)) return false;

@@ -258,6 +258,18 @@ ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type,
       b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, &type, 1, attributes, 3, NULL, 0});
 }
 
+void ir_effect(ir_builder_t *b, const char *name, const ir_value_t *operands, size_t count) {
+  if (!usable(b, name, operands, count)) return;
+  int32_t segments[] = {(int32_t)count, 0};
+  ir_named_t attributes[] = {
+      {"intrin", mlirStringAttrGet(b->context, text_ref(name))},
+      {"operandSegmentSizes", mlirDenseI32ArrayGet(b->context, 2, segments)},
+      {"op_bundle_sizes", mlirDenseI32ArrayGet(b->context, 0, NULL)},
+  };
+  ir_create(
+      b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, NULL, 0, attributes, 3, NULL, 0});
+}
+
 // ---- scopes
 static ir_scope_t scope_begin(ir_builder_t *b, ir_value_t *values, size_t count) {
   ir_scope_t scope = {.open = true, .values = values, .count = count, .outer = b->block};

@@ -83,6 +83,8 @@ ir_value_t ir_stack(ir_builder_t *b, int64_t bytes, int64_t alignment);  // call
                     sizeof((const ir_value_t[]){__VA_ARGS__}) / sizeof(ir_value_t))
 ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type,
                              const ir_value_t *operands, size_t count);
+// One without a result.
+void ir_effect(ir_builder_t *b, const char *name, const ir_value_t *operands, size_t count);
 
 // ---- scopes
 // For var = low; var < high; var += step. With CARRY, `values` (an array of `count` values in the

@@ -23,6 +23,7 @@ typedef struct hone_compile_options {  // strings are borrowed
   const void *measured;      // times of kernels for the target to select by, or NULL; of the cpu
                              // target: hone_measured_source_t (codegen/measured.h)
   const char *dataflow;      // "gemv", "flat", "gemm": all linears so; NULL or "auto": selected
+  const char *levels;        // of the target, "avx512,avx2"; NULL: all
   const char *emit;          // "exe", "lib", "ir", "llvm", "asm", or an export
   const char *to;            // phase name to stop after, or NULL
   const char *dump;          // "PHASE:DIR" or "all:DIR", or NULL

@@ -12,6 +12,9 @@ typedef struct hone_compile hone_compile_t;  // passes/pipeline.h
 typedef struct hone_target {
   const char *name;     // "cpu"
   const char *summary;  // one line for `hone list targets`
+  // Of "--target NAME:LEVELS": whether there are such instruction set levels, of which the artefact
+  // is to have no others (options.levels). NULL: the target has none.
+  bool (*check_levels)(const char *levels, hone_status_t *status);
   // Phase 5: names the kernel families for an op and from which M each is used, written onto the op
   // as the attribute `hone.dataflow` (e.g. "gemv < 2, gemm"). Called for every op that becomes a
   // launch.

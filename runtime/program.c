@@ -38,7 +38,7 @@ static const hone_option_t OPTIONS[] = {
     {HONE_OPTION_FLAG, "--ids", NULL, NULL, FIELD(ids), NULL, 0, 0,
      "token ids in and out: --prompt is numbers between blanks or commas, nothing is put in front"},
     {HONE_OPTION_FLAG, "--echo", NULL, NULL, FIELD(echo), NULL, 0, 0, "print the prompt first"},
-    {HONE_OPTION_CHOICE, "--isa", NULL, NULL, FIELD(isa), "avx2|avx512", 0, 0,
+    {HONE_OPTION_CHOICE, "--isa", NULL, NULL, FIELD(isa), "avx2|avx512|amx", 0, 0,
      "use these kernels instead of the best this CPU has"},
     {HONE_OPTION_FLAG, "--info", NULL, NULL, FIELD(info), NULL, 0, 0,
      "describe the model and exit"},

@@ -16,12 +16,17 @@ bool hone_inspect_is_artefact(const char *path) {
 static void print_model(json_t *root, hone_buffer_t *out) {
   json_t *model = json_object_get(root, "model"), *item;
   const char *key;
+  size_t i;
   json_object_foreach(model, key, item) {
     if (json_is_string(item)) hone_buffer_format(out, "%-14s %s\n", key, json_string_value(item));
     if (json_is_integer(item))
       hone_buffer_format(out, "%-14s %lld\n", key, (long long)json_integer_value(item));
   }
-  hone_buffer_format(out, "%-14s %s\n", "target", hone_manifest_text(root, "target"));
+  hone_buffer_format(out, "%-14s %s\n%-14s", "target", hone_manifest_text(root, "target"),
+                     "levels");
+  json_array_foreach(json_object_get(root, "isas"), i, item)
+      hone_buffer_format(out, "%s %s", i ? "," : "", json_string_value(item));
+  hone_buffer_text(out, "\n");
 }
 
 static void print_tensors(json_t *root, hone_buffer_t *out) {

@@ -31,7 +31,8 @@ static const hone_option_t options[] = {
     {HONE_OPTION_STRING, "--output", "-o", "OUT", FIELD(compile.output),
      .help = "path of the program, library, text, folder or file"},
     {HONE_OPTION_STRING, "--target", NULL, "TARGET", FIELD(target),
-     .help = "cpu (default); see 'hone list targets'"},
+     .help = "cpu (default); see 'hone list targets'. cpu:LEVELS, such as cpu:avx2 or "
+             "cpu:avx512,avx2: kernels of these instruction set levels only"},
     {HONE_OPTION_STRING, "--weights", NULL, "FMT", FIELD(compile.weights),
      .help = "format of linear weights; default: as in the checkpoint; see 'hone list formats'"},
     {HONE_OPTION_STRING, "--head", NULL, "FMT", FIELD(compile.head),
@@ -311,7 +312,7 @@ int hone_verb_compile_run(hone_tool_t *tool, int argc, char **argv) {
   if (exporter) compile.container = &exporter->container;
   bool ok = (!fields.compile.work || hone_store_check_folder(fields.compile.work, &status)) &&
             hone_tool_tuned_open(tool, fields.tuned, &tuned, &status) &&
-            hone_target_find(fields.target, &compile.target, &status) &&
+            hone_target_find(fields.target, &compile.target, &compile.options.levels, &status) &&
             ir_session_create(tool->diagnostics, &compile.session, &status) &&
             hone_compile_run(&compile, &status);
   if (!ok && fields.repro) save_repro(tool, fields.repro, &compile, &status);

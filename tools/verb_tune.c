@@ -135,9 +135,9 @@ static bool parse_shard(const char *text, shard_t *out_shard, hone_status_t *sta
 static bool choose_isa(const char *name, const hone_cpu_isa_t **out_isa, hone_status_t *status) {
   for (size_t i = 0; i < hone_cpu_isa_count(); i++) {
     const hone_cpu_isa_t *isa = hone_cpu_isa_at(i);
-    if (name ? strcmp(name, isa->name) != 0 : !hone_cpu_isa_present(isa)) continue;
+    if (name ? strcmp(name, isa->name) != 0 : !hone_cpu_has(isa->name, NULL, 0)) continue;
     *out_isa = isa;
-    if (hone_cpu_isa_present(isa)) return true;
+    if (hone_cpu_has(isa->name, NULL, 0)) return true;
     return hone_fail(status, HONE_UNSUPPORTED, "--isa %s: this machine cannot run it", name);
   }
   return name ? hone_fail(status, HONE_INVALID,
@@ -164,7 +164,8 @@ static bool read_options(hone_tool_t *tool, const fields_t *fields, plan_t *plan
   if (!fields->model && !fields->import_from.count && !fields->export_to)
     return hone_fail(status, HONE_INVALID, "nothing to do: give MODEL, --import or --export");
   if (strcmp(fields->target, "cpu"))
-    return hone_fail(status, HONE_INVALID, "--target %s: only cpu kernels can be tuned",
+    return hone_fail(status, HONE_INVALID,
+                     "--target %s: only cpu kernels can be tuned, those of one level with --isa",
                      fields->target);
   if (fields->compile.weights && !hone_format_parse(fields->compile.weights, &format, status))
     return hone_note(status, "--weights");
@@ -195,10 +196,10 @@ static bool list_problems(hone_tool_t *tool, const fields_t *fields, const plan_
                             .arena = tool->arena,
                             .diagnostics = tool->diagnostics};
   hone_draft_t draft;
-  const hone_plan_options_t lowering = hone_cpu_plan_options(fields->compile.cache);
+  const hone_plan_options_t lowering = hone_cpu_plan_options(fields->compile.cache, NULL);
   compile.options.model = fields->model;
   compile.options.to = "memory";
-  bool ok = hone_target_find(fields->target, &compile.target, status) &&
+  bool ok = hone_target_find(fields->target, &compile.target, &compile.options.levels, status) &&
             ir_session_create(tool->diagnostics, &compile.session, status) &&
             hone_compile_run(&compile, status) &&
             hone_plan_lower(&compile.model, &lowering, tool->arena, &draft, status);

@@ -1,4 +1,4 @@
-// See cost.h. Linears: weights are read from memory once (gemm: once per 128 tokens) and decoded as
+// See cost.h. Linears: weights are read from memory once (gemm: once per pass) and decoded as
 // often as the family does; a register block multiplies them with its tokens. Attention reads the
 // KV cache once, or, where a head's keys and values do not fit a core's cache, once per tile of
 // tokens.
@@ -10,9 +10,8 @@
 #include "codegen/cpu/linear_block.h"
 
 enum {
-  LINE = 64,          // weights
-  PASS_TOKENS = 128,  // of gemm, that share decoded weights (kernels/linear.c)
-  KEYS = 512,         // that attention is taken to read
+  LINE = 64,   // weights
+  KEYS = 512,  // that attention is taken to read
 };
 // Part of the shorter of memory and compute that does not hide behind the longer one.
 static const double exposed = 0.15;
@@ -25,7 +24,7 @@ static const double block_bandwidth = 0.94;
 static const double fold_cycles = 4;
 
 typedef struct work {
-  double multiply, block;
+  double multiply, block, scale;
 } work_t;
 typedef enum codes { CODES_FLOAT, CODES_WIDE, CODES_SMALL, CODES_PLANES, CODES_COUNT } codes_t;
 typedef struct decode {
@@ -119,11 +118,20 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   double decoding = is_codes ? decode->codes : spec->input == HONE_F32 ? decode->reals : 0;
   double multiply = work->multiply + (is_codes ? decode->multiply : 0), load = panel->load;
   // Two vectors of rows share loads of activations; it takes the registers of AVX-512.
-  bool is_pair = is_gemm && is_codes && hone_cpu_linear_vectors(spec, isa) == 2;
+  bool is_pair = is_gemm && is_codes && !isa->tiles && hone_cpu_linear_vectors(spec, isa) == 2;
   if (is_pair && isa->registers == 32) multiply *= pair_multiply, load *= pair_load;
-  uint64_t blocks = block_count(M, hone_cpu_linear_tokens(spec, isa));
-  uint64_t passes = is_gemm ? (M + PASS_TOKENS - 1) / PASS_TOKENS : 1;
+  uint64_t tokens = hone_cpu_linear_tokens(spec, isa);
+  uint64_t blocks = isa->tiles ? (M + tokens - 1) / tokens : block_count(M, tokens);
+  uint64_t pass = hone_cpu_linear_pass(spec, isa), passes = is_gemm ? (M + pass - 1) / pass : 1;
+  double scales = 1, scaled = (double)M;  // tokens, where tiles hold some that are none
+  if (spec->weight.group && spec->weight.group < HONE_GROUP)
+    scales = HONE_GROUP / (double)spec->weight.group;
+  if (isa->tiles) {  // vectors of rows share loads
+    load /= hone_cpu_linear_vectors(spec, isa);
+    scaled = (double)(blocks * tokens);
+  }
   double cycles = multiply * (double)M + work->block * (double)blocks;
+  cycles += work->scale * (scales - 1) * scaled;
   if (is_gemm) {
     cycles += (decoding + panel->store) * (double)passes + load * (double)blocks;
   } else {
@@ -183,6 +191,7 @@ static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cp
 
 hone_cpu_cost_t hone_cpu_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                               const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
+  isa = hone_cpu_kernel_level(spec, isa);
   switch (spec->family) {
     case HONE_FAMILY_GEMV:
     case HONE_FAMILY_FLAT:

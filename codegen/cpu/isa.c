@@ -1,14 +1,14 @@
-// The table of instruction set levels, and what the host has. No code generation.
+// The table of instruction set levels. What the host has: runtime/cpu.h.
 #include "codegen/cpu/isa.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 #include <string.h>
 
+#include "base/text.h"
+
 static const hone_cpu_isa_t levels[] = {
-#define ISA(name, ENUM, lanes, bytes, registers, vnni, cpu, features, summary) \
-  {#name, lanes, bytes, registers, vnni, "x86_64-unknown-linux-gnu", cpu, features, summary},
+#define ISA(name, ENUM, base, lanes, bytes, registers, vnni, tiles, cpu, features, summary) \
+  {#name, &levels[HONE_CPU_ISA_##base], lanes, bytes,    registers, vnni,                   \
+   tiles, "x86_64-unknown-linux-gnu",   cpu,   features, summary},
 #include "codegen/cpu/isa.def"
 #undef ISA
 };
@@ -26,27 +26,28 @@ const hone_cpu_isa_t *hone_cpu_isa_find(const char *name) {
   return NULL;
 }
 
-#if defined(__x86_64__)
-// Asked by cpuid: clang's __builtin_cpu_supports does not know the name.
-static bool has_f16c(void) {
-  unsigned a, b, c, d;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
-}
-#endif
-
-bool hone_cpu_isa_present(const hone_cpu_isa_t *isa) {
-#if defined(__x86_64__)
-  bool base = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-              __builtin_cpu_supports("popcnt") && has_f16c();
-  if (isa == &levels[HONE_CPU_ISA_AVX2]) return base;
-  if (isa == &levels[HONE_CPU_ISA_AVX512]) {
-    return base && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-  }
-#else
-  (void)isa;
-#endif
+static bool refuse(hone_slice_t word, hone_status_t *status) {
+  hone_buffer_t known = {0};
+  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++)
+    hone_buffer_format(&known, "%s%s", i ? ", " : "", levels[i].name);
+  hone_fail(status, HONE_INVALID, "'%.*s' is no instruction set level; there are %s",
+            (int)word.bytes, word.data ? word.data : "", hone_buffer_cstr(&known));
+  hone_buffer_deinit(&known);
   return false;
+}
+
+bool hone_cpu_levels_read(const char *text, hone_cpu_levels_t *out, hone_status_t *status) {
+  bool wanted[HONE_CPU_ISA_COUNT] = {0};
+  hone_slice_t rest = hone_slice(text ? text : "");
+  *out = (hone_cpu_levels_t){0};
+  for (bool more = text != NULL; more; more = rest.data != NULL) {
+    hone_slice_t word = hone_slice_cut(&rest, ',');
+    size_t i = 0;
+    while (i < HONE_CPU_ISA_COUNT && !hone_slice_is(word, levels[i].name)) i++;
+    if (i == HONE_CPU_ISA_COUNT) return refuse(word, status);
+    wanted[i] = true;
+  }
+  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++)
+    if (!text || wanted[i]) out->items[out->count++] = &levels[i];
+  return true;
 }

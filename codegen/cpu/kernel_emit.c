@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "codegen/cpu/kernels/kernels.h"
+#include "codegen/cpu/linear_block.h"
 
 enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64, ROWS_LIMIT = 64 };
 
@@ -193,7 +194,10 @@ static void emit_family(kernel_t *k) {
 bool hone_cpu_kernel_emit(ir_builder_t *b, const hone_kernel_spec_t *spec,
                           const hone_cpu_isa_t *isa, const char *symbol, hone_status_t *status) {
   if (!hone_cpu_kernel_check(spec, isa, status)) return false;
-  kernel_t k = {.b = IR_AT(b), .spec = spec, .isa = isa, .lanes = (int)isa->lanes};
+  kernel_t k = {.b = IR_AT(b),
+                .spec = spec,
+                .isa = hone_cpu_kernel_level(spec, isa),
+                .lanes = (int)isa->lanes};
   k.i8 = ir_type(b, IR_I8);
   k.i32 = ir_type(b, IR_I32);
   k.i64 = ir_type(b, IR_I64);

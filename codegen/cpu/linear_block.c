@@ -5,6 +5,12 @@
 
 #include "codegen/cpu/kernels/linear.h"
 
+const hone_cpu_isa_t *hone_cpu_kernel_level(const hone_kernel_spec_t *spec,
+                                            const hone_cpu_isa_t *isa) {
+  bool is_own = isa->tiles && spec->family == HONE_FAMILY_GEMM && spec->input == HONE_Q8;
+  return is_own ? isa : isa->base;
+}
+
 uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec) {
   return spec->schedule.rows > HONE_TILE_ROWS ? spec->schedule.rows : HONE_TILE_ROWS;
 }
@@ -21,6 +27,7 @@ uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_
 // partial sums and their total (f32 rows); some registers hold weights, tables and masks.
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
   if (spec->family == HONE_FAMILY_GEMV) return 1;
+  if (hone_cpu_kernel_level(spec, isa)->tiles) return HONE_TILE_ROWS;
   uint32_t vectors = hone_cpu_linear_vectors(spec, isa);
   uint32_t others = isa->registers == 32 ? 6 : 5, each = spec->input == HONE_F32 ? 3 : 2;
   uint32_t most = (isa->registers - others) / (each * vectors), asked = spec->schedule.tokens;
@@ -28,6 +35,14 @@ uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_i
   if (most * vectors > ACCUMULATORS_LIMIT) most = ACCUMULATORS_LIMIT / vectors;
   if (most < 1) most = 1;
   return asked && asked < most ? asked : most;
+}
+
+// Tiles are through with their products so fast that decoding counts: twice as many tokens, if they
+// leave half of a second-level cache of 2 MiB free.
+uint32_t hone_cpu_linear_pass(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
+  enum { TOKENS = 128, CACHE_BYTES = 1 << 20 };
+  bool fits = 2 * TOKENS * hone_row_bytes(spec->input, spec->K) <= CACHE_BYTES;
+  return hone_cpu_kernel_level(spec, isa)->tiles && fits ? 2 * TOKENS : TOKENS;
 }
 
 bool hone_cpu_same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,

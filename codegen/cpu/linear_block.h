@@ -7,10 +7,15 @@
 #include "codegen/cpu/isa.h"
 #include "codegen/kernel.h"
 
+// The level whose kernel a specification has on `isa`: that one, or the one it builds on.
+const hone_cpu_isa_t *hone_cpu_kernel_level(const hone_kernel_spec_t *spec,
+                                            const hone_cpu_isa_t *isa);
 // Rows of the tiles that a block's rows lie in.
 uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec);
 uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
+// Tokens for which gemm decodes weights once.
+uint32_t hone_cpu_linear_pass(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 
 // Whether two specifications of one problem build the same kernel, in other words: a block that
 // registers have no room for is cut, and a field that is not given has a value.

@@ -32,13 +32,14 @@ static bool read_measured(const hone_compile_t *compile, const char *problem, co
 }
 
 static bool select_level(hone_compile_t *compile, const hone_kernel_spec_t *spec, uint32_t families,
-                         size_t isa, hone_cpu_selected_t *out, hone_status_t *status) {
+                         const hone_cpu_levels_t *levels, size_t isa, hone_cpu_selected_t *out,
+                         hone_status_t *status) {
   hone_buffer_t text = {0};
   hone_cpu_dataflow_job_t job = {
       .problem = spec,
       .families = families,
       .is_static = (families & (families - 1)) == 0,
-      .isa = hone_cpu_isa_at(isa),
+      .isa = levels->items[isa],
       .facts = hone_cpu_facts_default(),
   };
   if (!read_measured(compile, out->problem, job.isa->name, &job, status)) return false;
@@ -50,8 +51,8 @@ static bool select_level(hone_compile_t *compile, const hone_kernel_spec_t *spec
 }
 
 static const hone_cpu_selected_t *find(const hone_cpu_selection_t *selection, const char *problem) {
-  for (size_t i = 0; i < selection->count; i++)
-    if (!strcmp(selection->items[i].problem, problem)) return &selection->items[i];
+  for (size_t i = 0; i < selection->list.count; i++)
+    if (!strcmp(selection->list.items[i].problem, problem)) return &selection->list.items[i];
   return NULL;
 }
 
@@ -61,11 +62,11 @@ static bool select_problem(hone_compile_t *compile, const hone_kernel_spec_t *sp
   hone_cpu_selected_t selected = {.problem = hone_kernel_problem_name(spec, compile->arena)};
   *out = find(selection, selected.problem);
   if (*out) return true;
-  for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++)
-    if (!select_level(compile, spec, families, isa, &selected, status))
+  for (size_t isa = 0; isa < selection->levels.count; isa++)
+    if (!select_level(compile, spec, families, &selection->levels, isa, &selected, status))
       return hone_note(status, "%s", selected.problem);
-  hone_list_push(compile->arena, selection, selected);
-  *out = &selection->items[selection->count - 1];
+  hone_list_push(compile->arena, &selection->list, selected);
+  *out = &selection->list.items[selection->list.count - 1];
   return true;
 }
 
@@ -115,16 +116,18 @@ static bool select_op(hone_compile_t *compile, MlirOperation op, hone_cpu_select
                                 : hone_note(status, "--dataflow %s", compile->options.dataflow);
   }
   set(op, "hone.dataflow", selected->text[0]);
-  for (size_t isa = 1; isa < HONE_CPU_ISA_COUNT; isa++) {
+  for (size_t isa = 1; isa < selection->levels.count; isa++) {
     const char *name =
-        hone_arena_format(compile->arena, "hone.dataflow.%s", hone_cpu_isa_at(isa)->name);
+        hone_arena_format(compile->arena, "hone.dataflow.%s", selection->levels.items[isa]->name);
     if (strcmp(selected->text[isa], selected->text[0]) && mlirAttributeIsNull(get(op, name)))
       set(op, name, selected->text[isa]);
   }
   return true;
 }
 
-bool hone_cpu_select(hone_compile_t *compile, hone_cpu_selection_t *out, hone_status_t *status) {
+bool hone_cpu_select(hone_compile_t *compile, const hone_cpu_levels_t *levels,
+                     hone_cpu_selection_t *out, hone_status_t *status) {
+  *out = (hone_cpu_selection_t){.levels = *levels};
   for (size_t i = 0; i < ir_block_count(&compile->model); i++) {
     ir_block_t block;
     if (!ir_block_at(&compile->model, i, &block)) continue;
@@ -136,9 +139,12 @@ bool hone_cpu_select(hone_compile_t *compile, hone_cpu_selection_t *out, hone_st
   return true;
 }
 
-hone_plan_options_t hone_cpu_plan_options(const char *cache) {
-  hone_plan_options_t options = {.cache = cache, .isa_count = hone_cpu_isa_count()};
-  for (size_t i = 0; i < options.isa_count; i++) options.isas[i] = hone_cpu_isa_at(i)->name;
+hone_plan_options_t hone_cpu_plan_options(const char *cache, const hone_cpu_levels_t *levels) {
+  hone_plan_options_t options = {.cache = cache, .known_count = hone_cpu_isa_count()};
+  for (size_t i = 0; i < options.known_count; i++) options.known[i] = hone_cpu_isa_at(i)->name;
+  options.isa_count = levels ? levels->count : options.known_count;
+  for (size_t i = 0; i < options.isa_count; i++)
+    options.isas[i] = levels ? levels->items[i]->name : options.known[i];
   return options;
 }
 
@@ -219,8 +225,8 @@ static void write_group(hone_json_t *json, const hone_cpu_selection_t *selection
       hone_json_string(json, NULL, draft->launches.items[i].name);
   hone_json_array_end(json);
   hone_json_array_begin(json, "levels");
-  for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++)
-    write_level(json, draft, &draft->flows[isa].items[flow], hone_cpu_isa_at(isa),
+  for (size_t isa = 0; isa < selection->levels.count; isa++)
+    write_level(json, draft, &draft->flows[isa].items[flow], selection->levels.items[isa],
                 selected ? &selected->flow[isa] : NULL);
   hone_json_array_end(json);
   hone_json_object_end(json);

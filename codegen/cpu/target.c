@@ -1,5 +1,6 @@
 // The cpu target: x86-64 programs and libraries. Every instruction set level of isa.def is built
-// into one artefact; the runtime picks the best one the machine has.
+// into one artefact, which levels share what kernels they can; the runtime picks the best one the
+// machine has.
 //
 // The ELF code is linked at the start of the weights phase, so that packed weights stream straight
 // into the output behind it; the link phase then writes checksums, manifest and section headers,
@@ -8,6 +9,7 @@
 
 #include "base/hash.h"
 #include "codegen/cpu/build.h"
+#include "codegen/cpu/linear_block.h"
 #include "codegen/cpu/select.h"
 #include "codegen/link/link.h"
 #include "codegen/target.h"
@@ -16,6 +18,7 @@ enum { PAGE_BYTES = 4096, KERNEL_CACHE_BYTES = 256 << 20 };
 
 typedef struct cpu_state {
   hone_arena_t *arena;
+  hone_cpu_levels_t levels;
   hone_cpu_selection_t selection;
   hone_draft_t draft;
   hone_buffer_t plan;
@@ -41,11 +44,17 @@ static void close_state(void *data) {
   hone_buffer_deinit(&state->image);
 }
 
+static bool check_levels(const char *levels, hone_status_t *status) {
+  hone_cpu_levels_t ignored;
+  return hone_cpu_levels_read(levels, &ignored, status);
+}
+
 static bool select_dataflow(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = HONE_NEW(compile->arena, cpu_state_t);
   state->arena = compile->arena;
   compile->target_state = state;  // nothing to close yet: other targets select by this one too
-  return hone_cpu_select(compile, &state->selection, status);
+  return hone_cpu_levels_read(compile->options.levels, &state->levels, status) &&
+         hone_cpu_select(compile, &state->levels, &state->selection, status);
 }
 
 // ---- phase kernels
@@ -61,14 +70,25 @@ static bool writes_artefact(const hone_compile_t *compile) {
 // NULL for kernels that no flow of the level leads to: they are not built for it.
 static const char *const *kernel_symbols(cpu_state_t *state, size_t isa_index) {
   size_t count = state->draft.kernels.count;
-  const hone_cpu_isa_t *isa = hone_cpu_isa_at(isa_index);
+  const hone_cpu_isa_t *isa = state->levels.items[isa_index];
   const char **symbols = HONE_NEW_ARRAY(state->arena, const char *, count);
   for (size_t i = 0; i < count; i++) {
     const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
     if (!(kernel->isas & 1u << isa_index)) continue;
-    symbols[i] = hone_cpu_symbol(isa, kernel->spec.family, kernel->name, state->arena);
+    symbols[i] = hone_cpu_symbol(hone_cpu_kernel_level(&kernel->spec, isa), kernel->spec.family,
+                                 kernel->name, state->arena);
   }
   return symbols;
+}
+
+// Levels share the kernels of the level they build on: whether this one is built as one of `level`.
+static bool is_built(const cpu_state_t *state, const hone_draft_kernel_t *kernel,
+                     const hone_cpu_isa_t *level) {
+  for (size_t isa = 0; isa < state->levels.count; isa++)
+    if (kernel->isas & 1u << isa &&
+        hone_cpu_kernel_level(&kernel->spec, state->levels.items[isa]) == level)
+      return true;
+  return false;
 }
 
 static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
@@ -76,15 +96,15 @@ static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
   size_t count = state->draft.kernels.count;
   state->kernels = HONE_NEW_ARRAY(state->arena, hone_cpu_build_t, count * HONE_CPU_ISA_COUNT);
   for (size_t isa = 0; isa < HONE_CPU_ISA_COUNT; isa++) {
-    const char *const *symbols = kernel_symbols(state, isa);
+    const hone_cpu_isa_t *level = hone_cpu_isa_at(isa);
     for (size_t i = 0; i < count; i++) {
       const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
-      if (!symbols[i]) continue;
+      if (!is_built(state, kernel, level)) continue;
       state->kernels[state->kernel_count++] = (hone_cpu_build_t){
-          .isa = hone_cpu_isa_at(isa),
+          .isa = level,
           .spec = kernel->spec,
           .name = kernel->name,
-          .symbol = symbols[i],
+          .symbol = hone_cpu_symbol(level, kernel->spec.family, kernel->name, state->arena),
       };
     }
   }
@@ -104,26 +124,28 @@ static bool build_objects(hone_compile_t *compile, hone_status_t *status) {
 static bool build_text(hone_compile_t *compile, size_t isa, hone_cpu_emit_t form,
                        hone_buffer_t *out, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
+  const hone_cpu_isa_t *level = hone_cpu_isa_at(isa);
   size_t count = 0;
-  const char *const *symbols = kernel_symbols(state, isa);
   hone_cpu_kernel_t *kernels =
       HONE_NEW_ARRAY(state->arena, hone_cpu_kernel_t, state->draft.kernels.count);
-  for (size_t i = 0; i < state->draft.kernels.count; i++)
-    if (symbols[i])
-      kernels[count++] = (hone_cpu_kernel_t){state->draft.kernels.items[i].spec, symbols[i]};
-  return hone_cpu_object_build(compile->session, hone_cpu_isa_at(isa), kernels, count, form, out,
-                               status);
+  for (size_t i = 0; i < state->draft.kernels.count; i++) {
+    const hone_draft_kernel_t *kernel = &state->draft.kernels.items[i];
+    if (!is_built(state, kernel, level)) continue;
+    const char *symbol = hone_cpu_symbol(level, kernel->spec.family, kernel->name, state->arena);
+    kernels[count++] = (hone_cpu_kernel_t){kernel->spec, symbol};
+  }
+  if (!count) return true;
+  hone_buffer_format(out, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";", level->name,
+                     level->summary);
+  return hone_cpu_object_build(compile->session, level, kernels, count, form, out, status);
 }
 
 static bool write_text(hone_compile_t *compile, hone_cpu_emit_t form, hone_status_t *status) {
   hone_buffer_t text = {0};
   hone_output_t *output = NULL;
   bool ok = true;
-  for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++) {
-    hone_buffer_format(&text, "%s %s: %s\n", form == HONE_CPU_EMIT_ASM ? "#" : ";",
-                       hone_cpu_isa_at(i)->name, hone_cpu_isa_at(i)->summary);
+  for (size_t i = 0; i < hone_cpu_isa_count() && ok; i++)
     ok = build_text(compile, i, form, &text, status);
-  }
   ok = ok && hone_output_create(compile->options.output, 0644, &output, status) &&
        hone_output_write(output, text.data, text.bytes, status) &&
        hone_output_commit(output, status);
@@ -138,11 +160,11 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
       .triple = hone_cpu_isa_at(0)->triple,
       .plan = {state->plan.data, state->plan.bytes},
       .tokenizer = {compile->tokenizer.data, compile->tokenizer.bytes},
-      .isa_count = hone_cpu_isa_count(),
+      .isa_count = state->levels.count,
       .kernel_count = state->draft.kernels.count,
   };
   for (size_t i = 0; i < spec.isa_count; i++) {
-    spec.isa_names[i] = hone_cpu_isa_at(i)->name;
+    spec.isa_names[i] = state->levels.items[i]->name;
     spec.symbols[i] = kernel_symbols(state, i);
   }
   hone_cpu_llvm_initialise();
@@ -152,7 +174,7 @@ static bool build_image(hone_compile_t *compile, hone_status_t *status) {
 static bool build_kernels(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   compile->target_state_close = close_state;
-  const hone_plan_options_t options = hone_cpu_plan_options(compile->options.cache);
+  const hone_plan_options_t options = hone_cpu_plan_options(compile->options.cache, &state->levels);
   if (!hone_plan_lower(&compile->model, &options, compile->arena, &state->draft, status))
     return false;
   hone_plan_serialise(&state->draft, compile->arena, &state->plan);
@@ -227,13 +249,13 @@ static bool write_manifest(hone_compile_t *compile, hone_status_t *status) {
   cpu_state_t *state = compile->target_state;
   const char *names[HONE_CPU_ISA_COUNT];
   hone_buffer_t text = {0};
-  for (size_t i = 0; i < HONE_CPU_ISA_COUNT; i++) names[i] = hone_cpu_isa_at(i)->name;
+  for (size_t i = 0; i < state->levels.count; i++) names[i] = state->levels.items[i]->name;
   hone_manifest_spec_t spec = {
       .compile = compile,
       .draft = &state->draft,
       .hashes = state->hashes,
       .errors = state->errors,
-      .isa_count = HONE_CPU_ISA_COUNT,
+      .isa_count = state->levels.count,
       .isa_names = names,
       .write_dataflow = write_dataflow,
       .user = state,
@@ -259,7 +281,8 @@ static bool link_artefact(hone_compile_t *compile, hone_status_t *status) {
 
 const hone_target_t hone_target_cpu = {
     .name = "cpu",
-    .summary = "x86-64 with AVX2 or AVX-512 (both in one artefact)",
+    .summary = "x86-64 with AVX2, AVX-512 or AMX (all in one artefact)",
+    .check_levels = check_levels,
     .select_dataflow = select_dataflow,
     .build_kernels = build_kernels,
     .pack_weights = pack_weights,

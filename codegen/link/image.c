@@ -38,8 +38,11 @@ static LLVMValueRef add_table(image_t *image, size_t isa, hone_arena_t *arena) {
   LLVMTypeRef function = LLVMFunctionType(LLVMVoidTypeInContext(image->context), NULL, 0, 0);
   for (size_t i = 0; i < count; i++) {
     entries[i] = LLVMConstNull(image->pointer);
-    if (!image->spec->symbols[isa][i]) continue;
-    entries[i] = LLVMAddFunction(image->module, image->spec->symbols[isa][i], function);
+    const char *symbol = image->spec->symbols[isa][i];
+    if (!symbol) continue;
+    entries[i] = LLVMGetNamedFunction(image->module, symbol);  // levels share kernels
+    if (entries[i]) continue;
+    entries[i] = LLVMAddFunction(image->module, symbol, function);
     LLVMSetVisibility(entries[i], LLVMHiddenVisibility);
   }
   return add_constant(image, "kernels", LLVMConstArray2(image->pointer, entries, count), 16);

@@ -26,8 +26,8 @@ static bool check_levels(hone_lower_t *lower, MlirOperation op) {
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetAttribute(op, i).name);
     hone_slice_t level = {name.data + sizeof prefix - 1, name.length - (sizeof prefix - 1)};
     bool known = name.length < sizeof prefix || memcmp(name.data, prefix, sizeof prefix - 1);
-    for (size_t isa = 0; !known && isa < lower->options->isa_count; isa++)
-      known = hone_slice_is(level, lower->options->isas[isa]);
+    for (size_t isa = 0; !known && isa < lower->options->known_count; isa++)
+      known = hone_slice_is(level, lower->options->known[isa]);
     if (!known)
       return hone_fail(lower->status, HONE_INVALID,
                        "%.*s names no instruction set level of the target", (int)name.length,

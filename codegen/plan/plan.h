@@ -34,6 +34,8 @@ typedef struct hone_plan_options {
                       // else f16)
   const char *isas[HONE_ISA_LIMIT];  // names of the levels, best first
   size_t isa_count;
+  const char *known[HONE_ISA_LIMIT];  // those that an attribute hone.dataflow.LEVEL may name
+  size_t known_count;
 } hone_plan_options_t;
 
 // Needs phases 4 to 6 (fuse, dataflow, memory). HONE_UNSUPPORTED names block and op where the IR

@@ -9,6 +9,7 @@
 
 #include "autotune/tune.h"
 #include "base/file.h"
+#include "runtime/cpu.h"
 
 typedef struct setup {
   const char *command[3];
@@ -85,7 +86,7 @@ static void bench(const setup_t *setup, uint32_t N, uint32_t K, uint32_t M, doub
                             .count = 1,
                             .untuned = {.family = M == 1 ? HONE_FAMILY_GEMV : HONE_FAMILY_GEMM}};
   for (size_t i = hone_cpu_isa_count(); i-- > 0;)
-    if (hone_cpu_isa_present(hone_cpu_isa_at(i))) problem.isa = hone_cpu_isa_at(i);
+    if (hone_cpu_has(hone_cpu_isa_at(i)->name, NULL, 0)) problem.isa = hone_cpu_isa_at(i);
   problem.name = hone_problem_name(&problem.spec, 0, setup->arena);
   outcome_t fast = search(setup, &problem, setup->strategy, "strategy");
   outcome_t all = search(setup, &problem, HONE_STRATEGY_EXHAUSTIVE, "exhaustive");

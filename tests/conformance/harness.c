@@ -14,8 +14,10 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "codegen/cpu/linear_block.h"
 #include "codegen/cpu/object.h"
 #include "codegen/link/link.h"
+#include "runtime/cpu.h"
 
 enum { CANARY_BYTES = 256, PATTERN = 0xA5 };
 
@@ -44,48 +46,70 @@ size_t bench_add(bench_t *bench, const hone_kernel_spec_t *spec) {
   return index;
 }
 
+static bool is_own(const bench_t *bench, size_t isa, size_t kernel) {
+  const hone_cpu_isa_t *level = bench->isa[isa].isa;
+  return hone_cpu_kernel_level(&bench->specs.items[kernel], level) == level;
+}
+
 static void load_kernels(bench_t *bench, size_t isa, const char *path) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!library) fail_msg("%s", dlerror());
   bench->isa[isa].library = library;
-  bench->isa[isa].kernels = HONE_NEW_ARRAY(bench->arena, hone_kernel_fn *, bench->specs.count);
-  for (size_t i = 0; i < bench->specs.count; i++) {
-    void *symbol = dlsym(library, hone_arena_format(bench->arena, "kernel_%zu", i));
+  for (size_t i = 0, own = 0; i < bench->specs.count; i++) {
+    if (!is_own(bench, isa, i)) continue;
+    void *symbol = dlsym(library, hone_arena_format(bench->arena, "kernel_%zu", own++));
     assert_non_null(symbol);
     memcpy(&bench->isa[isa].kernels[i], &symbol, sizeof symbol);
   }
 }
 
-static void build_isa(bench_t *bench, ir_session_t *session, size_t index,
-                      const hone_cpu_isa_t *isa) {
+static void build_own(bench_t *bench, ir_session_t *session, size_t index,
+                      const hone_cpu_kernel_t *kernels, const char *const *symbols, size_t count) {
+  const hone_cpu_isa_t *isa = bench->isa[index].isa;
   hone_status_t status = {0};
   hone_buffer_t object = {0};
-  hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(bench->arena, hone_cpu_kernel_t, bench->specs.count);
-  for (size_t i = 0; i < bench->specs.count; i++) {
-    kernels[i] = (hone_cpu_kernel_t){bench->specs.items[i], bench->symbols.items[i]};
-  }
-  if (!hone_cpu_object_build(session, isa, kernels, bench->specs.count, HONE_CPU_EMIT_OBJECT,
-                             &object, &status)) {
+  if (!hone_cpu_object_build(session, isa, kernels, count, HONE_CPU_EMIT_OBJECT, &object, &status))
     fail_msg("%s (%s)", status.message, ir_session_error(session));
-  }
   const hone_slice_t objects = {object.data, object.bytes};
   const hone_link_kernels_t job = {
       .scratch = bench->folder,
       .name = hone_arena_format(bench->arena, "%s.so", isa->name),
       .objects = &objects,
       .object_count = 1,
-      .symbols = bench->symbols.items,
-      .symbol_count = bench->specs.count,
+      .symbols = symbols,
+      .symbol_count = count,
   };
   const char *library;
   if (!hone_link_kernels(&job, bench->arena, &library, &status)) fail_msg("%s", status.message);
-  bench->isa[index].isa = isa;
-  bench->isa[index].present = hone_cpu_isa_present(isa);
-  printf("%s: %zu kernels, object of %zu bytes, %s\n", isa->name, bench->specs.count, object.bytes,
+  printf("%s: %zu kernels, object of %zu bytes, %s\n", isa->name, count, object.bytes,
          bench->isa[index].present ? "run here"
                                    : "compiled and linked only: this machine lacks the level");
   if (bench->isa[index].present) load_kernels(bench, index, library);
   hone_buffer_deinit(&object);
+}
+
+// The level's own kernels; the others are those of the level it builds on, which come first.
+static void build_isa(bench_t *bench, ir_session_t *session, size_t index) {
+  const hone_cpu_isa_t *isa = hone_cpu_isa_at(index);
+  size_t count = 0, base = 0;
+  hone_cpu_kernel_t *kernels = HONE_NEW_ARRAY(bench->arena, hone_cpu_kernel_t, bench->specs.count);
+  const char **symbols = HONE_NEW_ARRAY(bench->arena, const char *, bench->specs.count);
+  bench->isa[index].isa = isa;
+  bench->isa[index].kernels = HONE_NEW_ARRAY(bench->arena, hone_kernel_fn *, bench->specs.count);
+  while (hone_cpu_isa_at(base) != isa->base) base++;
+  for (size_t i = 0; i < bench->specs.count; i++) {
+    if (!is_own(bench, index, i)) {
+      bench->isa[index].kernels[i] = bench->isa[base].kernels[i];
+      continue;
+    }
+    symbols[count] = bench->symbols.items[i];
+    kernels[count++] = (hone_cpu_kernel_t){bench->specs.items[i], bench->symbols.items[i]};
+  }
+  bench->isa[index].present = count > 0 && hone_cpu_has(isa->name, NULL, 0);
+  if (count)
+    build_own(bench, session, index, kernels, symbols, count);
+  else
+    printf("%s: no kernels of its own\n", isa->name);
 }
 
 void bench_build(bench_t *bench) {
@@ -94,7 +118,7 @@ void bench_build(bench_t *bench) {
   if (!ir_session_create(NULL, &session, &status)) fail_msg("%s", status.message);
   bench->isa_count = hone_cpu_isa_count();
   assert_true(bench->isa_count <= ISA_LIMIT);
-  for (size_t i = 0; i < bench->isa_count; i++) build_isa(bench, session, i, hone_cpu_isa_at(i));
+  for (size_t i = bench->isa_count; i-- > 0;) build_isa(bench, session, i);
   ir_session_destroy(session);
 }
 

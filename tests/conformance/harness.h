@@ -17,7 +17,7 @@ typedef struct bench {
   size_t isa_count;
   struct {
     const hone_cpu_isa_t *isa;
-    bool present;  // the machine has it: kernels were loaded
+    bool present;  // the machine has it, and it has kernels of its own: they were loaded
     void *library;
     hone_kernel_fn **kernels;
   } isa[ISA_LIMIT];
@@ -27,8 +27,9 @@ bench_t *bench_create(void);
 void bench_destroy(bench_t *bench);
 // Index of the kernel in every isa[].kernels.
 size_t bench_add(bench_t *bench, const hone_kernel_spec_t *spec);
-// Compiles and links everything added, for every level; levels the machine lacks are compiled and
-// linked only, and named on stdout. Fails the test on an error or an undefined symbol.
+// Compiles and links everything added, for every level, but kernels that levels share once; levels
+// the machine lacks are compiled and linked only, and named on stdout. Fails the test on an error
+// or an undefined symbol.
 void bench_build(bench_t *bench);
 
 // Memory with canaries on both sides, filled with a pattern that no kernel writes by chance.

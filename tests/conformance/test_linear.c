@@ -446,8 +446,50 @@ static void test_split(void **state) {
   bench_destroy(bench);
 }
 
+// ---- every number of rows that fills blocks of tokens, tiles and passes or leaves some over
+static void run_rows(const bench_t *bench, size_t isa, const linear_case_t *c) {
+  enum { WHOLE = 40, LAST = 129 };
+  for (uint32_t M = 1; M <= LAST; M = M == WHOLE ? 127 : M + 1) run_case(bench, isa, c, M);
+}
+
+static void test_rows(void **state) {
+  (void)state;
+  static const struct {
+    hone_format_t weight;
+    shape_t shape;
+    uint8_t residual;
+  } of[] = {{{HONE_NF4, 64}, {66, 300}, 1},    // runs that are not full
+            {{HONE_Q8, 128}, {59, 64}, 0},     // of one group
+            {{HONE_NVFP4, 16}, {66, 172}, 0},  // several products a group, all of an activation
+            {{HONE_BCQ3, 32}, {59, 172}, 1},
+            {{HONE_INT4, 64}, {20, 2112}, 0}};  // folds: 2 whole ones and a group
+  static const hone_schedule_t gemms[] = {
+      {0}, {.rows = 64, .chunk = 8}, {.rows = 32, .chunk = 2}, {.rows = 64}};
+  enum { CASES = sizeof of / sizeof *of, GEMMS = sizeof gemms / sizeof *gemms };
+  linear_case_t cases[CASES];
+  bench_t *bench = bench_create();
+  for (size_t i = 0; i < CASES; i++) {
+    cases[i] = (linear_case_t){.spec = {.weight = of[i].weight,
+                                        .input = HONE_Q8,
+                                        .N = of[i].shape.N,
+                                        .K = of[i].shape.K,
+                                        .residual = of[i].residual}};
+    for (size_t v = 0; v <= GEMMS; v++) {
+      hone_kernel_spec_t spec = cases[i].spec;
+      spec.family = v ? HONE_FAMILY_GEMM : HONE_FAMILY_GEMV;
+      if (v) spec.schedule = gemms[v - 1];
+      cases[i].kernel[cases[i].variants++] = bench_add(bench, &spec);
+    }
+  }
+  bench_build(bench);
+  for (size_t isa = 0; isa < bench->isa_count; isa++) {
+    for (size_t i = 0; i < CASES && bench->isa[isa].present; i++) run_rows(bench, isa, &cases[i]);
+  }
+  bench_destroy(bench);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear), cmocka_unit_test(test_rows),
                                      cmocka_unit_test(test_quantized),
                                      cmocka_unit_test(test_split)};
   return cmocka_run_group_tests_name("linear", tests, NULL, NULL);

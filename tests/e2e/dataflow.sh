@@ -10,7 +10,7 @@ for family in gemv flat gemm; do
   same "text with --dataflow $family" "$text" "$(ask $family)"
   expect_exit 0 "$hone" inspect $family --dataflow
   same "linears of $family: one kernel per level and problem" "$(grep -c '^linear' out)" \
-    "$(($(grep -E "^    1 \.\.\. +$family" out | wc -l) / 2))"
+    "$(($(grep -E "^    1 \.\.\. +$family" out | wc -l) / 3))"
 done
 expect_exit 0 "$hone" compile "$story_model" -o again --weights nf4 --dataflow auto --cache off
 cp auto before
@@ -19,7 +19,7 @@ checks=$((checks + 1))
 [ "$("$hone" inspect auto --dataflow)" = "$("$hone" inspect again --dataflow)" ] || bad "--dataflow auto is not the default"
 
 expect_exit 0 "$hone" inspect auto --dataflow
-for part in 'linear.nf4<64>.q8 N=128 K=64' 'layers.0.attention/qkv and 4 more' 'avx512, times of' 'avx2, times of' \
+for part in 'linear.nf4<64>.q8 N=128 K=64' 'layers.0.attention/qkv and 4 more' 'amx, times of' 'avx512, times of' 'avx2, times of' \
   'attend.f16' 'prior, ' 'runner-up'; do out_has "$part"; done
 expect_exit 0 "$hone" inspect auto --dataflow --json
 out_has '"schema": "hone.dataflow/1"'
@@ -50,6 +50,30 @@ err_has "--dataflow"
 sed 's/hone\.dataflow\.avx2/hone.dataflow.avx3/' own.mlir >wrong.mlir
 expect_exit 1 "$hone" compile wrong.mlir -o refused
 err_has "hone.dataflow.avx3 names no instruction set level"
+
+# Some levels only: those, with the same logits, and whatever a model says of others.
+expect_exit 0 "$hone" compile "$story_model" -o narrow --weights nf4 --target cpu:avx2
+same "text with kernels of one level" "$text" "$(ask narrow)"
+expect_exit 0 "$hone" inspect narrow
+out_has "levels         avx2"
+expect_exit 0 "$hone" inspect narrow --dataflow
+same "levels of its dataflow" "avx2," "$(awk '/, times of/ { print $1 }' out | sort -u | xargs)"
+expect_exit 1 ./narrow --isa avx512 --prompt x
+err_has "the model has no avx512 kernels; it has avx2"
+for levels in amx,avx2 avx512,avx2; do
+  expect_exit 0 "$hone" compile "$story_model" -o some --weights nf4 --target "cpu:$levels"
+  expect_exit 0 "$hone" inspect some
+  out_has "levels         ${levels//,/, }"
+  same "text with kernels of $levels" "$text" "$(ask some)"
+done
+# A level that builds on another has no kernel twice.
+expect_exit 0 "$hone" compile "$story_model" -o all.asm --weights nf4 --emit asm
+same "kernels that are built for amx" "hone_amx_gemm" "$(grep -o '^hone_amx_[a-z0-9]*' all.asm | sort -u | xargs)"
+same "kernels that are there twice" "" "$(grep -oE '^hone_[a-z0-9_]+:' all.asm | sort | uniq -d)"
+expect_exit 0 "$hone" compile own.mlir -o narrow --target cpu:avx512,avx2
+same "text of a model that speaks of a level that is left out" "$text" "$(ask narrow --isa avx2)"
+expect_exit 1 "$hone" compile "$story_model" -o refused --target cpu:avx1024
+err_has "'avx1024' is no instruction set level; there are amx, avx512, avx2"
 
 expect_exit 2 "$hone" compile "$story_model" -o refused --dataflow fast
 err_has "auto|gemv|flat|gemm"

@@ -7,7 +7,7 @@ expect_exit 0 ./story --prompt "Once upon a time" --echo --tokens 200 --temp 0
 same "greedy text" "$(cat "$golden/greedy200.txt")" "$(cat out)"
 ids=$(./story --ids --prompt "1 403 407 261 378" --tokens 200 --temp 0 2>/dev/null | tr -s ' \n' ' ' | sed 's/ $//')
 same "greedy ids" "$(tr -s ' \n' ' ' <"$golden/greedy200.ids" | sed 's/ $//')" "$ids"
-for isa in avx2 avx512; do # every level this CPU has gives the same text
+for isa in avx2 avx512 amx; do # every level this CPU has gives the same text
   if ./story --isa $isa --info >/dev/null 2>&1; then
     expect_exit 0 ./story --isa $isa --threads 1 --prompt "Once upon a time" --echo --tokens 200 --temp 0
     same "greedy text, $isa" "$(cat "$golden/greedy200.txt")" "$(cat out)"

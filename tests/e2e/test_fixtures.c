@@ -61,10 +61,9 @@ static expected_t load_expected(const char *folder, const char *answer) {
   return expected;
 }
 
-// Largest |difference| over the range, feeding in pieces of `step` tokens (prefill, decode and the
-// seam between).
-static double compare(const char *program, const expected_t *expected, const char *isa,
-                      int64_t threads, size_t step) {
+// Logits (count, vocab) of the ids, fed in pieces of `step` tokens.
+static float *run(const char *program, const expected_t *expected, const char *isa, int64_t threads,
+                  size_t step) {
   hone_status_t status = {0};
   hone_client_t *client;
   hone_client_options_t options = {.threads = threads, .isa = isa};
@@ -77,6 +76,14 @@ static double compare(const char *program, const expected_t *expected, const cha
           &status);
   }
   hone_client_stop(client);
+  return logits;
+}
+
+// Largest |difference| over the range, feeding in pieces of `step` tokens (prefill, decode and the
+// seam between).
+static double compare(const char *program, const expected_t *expected, const char *isa,
+                      int64_t threads, size_t step) {
+  const float *logits = run(program, expected, isa, threads, step);
   double worst = 0;
   for (size_t i = 0; i < expected->count * expected->vocab; i++) {
     double difference = fabs((double)logits[i] - expected->logits[i]);
@@ -104,8 +111,8 @@ static void check_fixture(void **state) {
       hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32 %s", getenv("HONE_BINARY"),
                         folder, program, fixture->options ? fixture->options : "");
   assert_int_equal(system(command), 0);
-  static const char *const isas[] = {"avx2", "avx512"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const isas[] = {"avx2", "avx512", "amx"};
+  for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
     char missing[128];
     if (!hone_cpu_has(isas[i], missing, sizeof missing)) {
       printf("%s: %s kernels not run: this CPU lacks %s\n", name, isas[i], missing);
@@ -161,6 +168,37 @@ static void check_golden_logits(void **state) {
   }
 }
 
+// Levels: an artefact with kernels of one gives what one with all of them gives on that level, and
+// tiles give what AVX-512 gives, bit for bit.
+static void check_levels(void **state) {
+  (void)state;
+  enum { TOKENS = 150, VOCAB = 512 };
+  static const char *const levels[] = {"avx2", "avx512", "amx"};
+  const char *root = getenv("HONE_SOURCE_DIR"), *all = hone_path_join(arena, scratch, "all");
+  const char *compile =
+      hone_arena_format(arena, "'%s' compile -q '%s/samples/stories260k' --weights nf4 -o",
+                        getenv("HONE_BINARY"), root);
+  expected_t input = {.count = TOKENS, .vocab = VOCAB};
+  size_t bytes = sizeof(float) * TOKENS * VOCAB;
+  float *wide = NULL;
+  input.ids = HONE_NEW_ARRAY(arena, int32_t, TOKENS);
+  for (int i = 0; i < TOKENS; i++) input.ids[i] = (i * 37 + 11) % VOCAB;
+  assert_int_equal(system(hone_arena_format(arena, "%s '%s'", compile, all)), 0);
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    const char *one = hone_path_join(arena, scratch, levels[i]);
+    assert_int_equal(
+        system(hone_arena_format(arena, "%s '%s' --target cpu:%s", compile, one, levels[i])), 0);
+    if (!hone_cpu_has(levels[i], NULL, 0)) {
+      printf("%s kernels not run: this CPU lacks them\n", levels[i]);
+      continue;
+    }
+    float *own = run(one, &input, NULL, 2, TOKENS), *shared = run(all, &input, levels[i], 1, 23);
+    assert_memory_equal(own, shared, bytes);
+    if (wide) assert_memory_equal(own, wide, bytes);
+    if (i > 0) wide = own;
+  }
+}
+
 static int set_up(void **state) {
   (void)state;
   hone_status_t status = {0};
@@ -210,11 +248,12 @@ int main(void) {
   };
 #undef FLOATS
   enum { COUNT = sizeof fixtures / sizeof *fixtures };
-  struct CMUnitTest tests[COUNT + 1];
+  struct CMUnitTest tests[COUNT + 2];
   for (size_t i = 0; i < COUNT; i++)
     tests[i] = (struct CMUnitTest){.name = fixtures[i].name,
                                    .test_func = check_fixture,
                                    .initial_state = (void *)(uintptr_t)&fixtures[i]};
   tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(check_golden_logits);
+  tests[COUNT + 1] = (struct CMUnitTest)cmocka_unit_test(check_levels);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

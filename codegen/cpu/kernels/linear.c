@@ -11,7 +11,8 @@
 //   flat   blocks of T tokens; weights are decoded in registers for each block, and a chunk of
 //          units stays in the cache while all blocks pass: few tokens
 //   gemm   weights of a unit are decoded once, a run of groups at a time, into a panel on the
-//          stack, and up to 128 tokens pass over it: many tokens
+//          stack, and as many tokens as stay in the cache pass over it: many tokens. With AMX, q8
+//          rows do so 16 at a time (linear_tile.c)
 #include "codegen/cpu/kernels/linear.h"
 
 #include "codegen/cpu/linear_block.h"
@@ -19,8 +20,8 @@
 enum {
   CHUNK_KIB = 192,  // flat
   PANEL_KIB = 32,   // gemm
-  CHUNK_LIMIT = 64,
-  PASS_TOKENS = 128  // that share a panel
+  TILES_KIB = 16,   // gemm by tiles, whose tokens' codes are in the first-level cache as well
+  CHUNK_LIMIT = 64
 };
 
 // ---- epilogue
@@ -324,8 +325,7 @@ static void emit_unit(linear_t *l, ir_value_t unit, ir_value_t m, int tokens) {
 // ---- blocks of tokens: as many of `most` as there are, then the next smaller size
 static int smaller_block(int tokens) { return tokens > 4 ? 4 : tokens > 2 ? 2 : tokens - 1; }
 
-// For blocks of `tokens` in [*from, to): `first` to `covered`.
-static ir_value_t cover(kernel_t *k, ir_value_t from, ir_value_t to, int tokens) {
+ir_value_t linear_cover(kernel_t *k, ir_value_t from, ir_value_t to, int tokens) {
   ir_value_t size = ir_i64(k->b, tokens);
   ir_value_t rest = ir_op(k->b, subi, to, from);
   ir_value_t blocks = ir_op(k->b, divui, rest, size);
@@ -356,7 +356,7 @@ static void emit_flat(linear_t *l, int tokens) {
     ir_value_t next = ir_op(b, addi, first, step);
     ir_value_t last = ir_op(b, minsi, next, k->end), from = k->zero;
     for (int block = tokens; block > 0; block = smaller_block(block)) {
-      ir_value_t size = ir_i64(b, block), to = cover(k, from, M, block);
+      ir_value_t size = ir_i64(b, block), to = linear_cover(k, from, M, block);
       IR_FOR (b, m, from, to, size) {
         IR_FOR (b, unit, first, last, k->one) {
           emit_unit(l, unit, m, block);
@@ -372,18 +372,13 @@ static void emit_flat(linear_t *l, int tokens) {
 }
 
 // ---- gemm
-typedef struct pass {  // of tokens [from, to) over a unit
-  ir_value_t panel, sums;
-  ir_value_t from, to;
-} pass_t;
-
-static ir_value_t sum_at(linear_t *l, const pass_t *pass, ir_value_t m) {
+static ir_value_t sum_at(linear_t *l, const linear_pass_t *pass, ir_value_t m) {
   ir_value_t after = ir_op(l->k->b, subi, m, pass->from);
   return kernel_at(l->k, pass->sums, after, (int64_t)l->vectors * l->k->lanes * 4);
 }
 
-static void move_sums(linear_t *l, const pass_t *pass, const linear_block_t *block, ir_value_t *acc,
-                      bool store) {
+static void move_sums(linear_t *l, const linear_pass_t *pass, const linear_block_t *block,
+                      ir_value_t *acc, bool store) {
   kernel_t *k = l->k;
   ir_value_t sums = sum_at(l, pass, block->m);
   for (int i = 0; i < count_of(l, block); i++) {
@@ -397,8 +392,8 @@ static void move_sums(linear_t *l, const pass_t *pass, const linear_block_t *blo
 }
 
 // Groups [from, to) of a panel that begins with group `begin` onto the sums of a block's tokens.
-static void add_fold(linear_t *l, const pass_t *pass, const linear_block_t *block, ir_value_t begin,
-                     ir_value_t from, ir_value_t to) {
+static void add_fold(linear_t *l, const linear_pass_t *pass, const linear_block_t *block,
+                     ir_value_t begin, ir_value_t from, ir_value_t to) {
   kernel_t *k = l->k;
   ir_value_t acc[ACCUMULATORS_LIMIT], total[ACCUMULATORS_LIMIT];
   ir_value_t before = ir_op(k->b, subi, from, begin);
@@ -411,8 +406,8 @@ static void add_fold(linear_t *l, const pass_t *pass, const linear_block_t *bloc
 }
 
 // Groups [from, to) into the panel, then onto every token's sums.
-static void add_run(linear_t *l, const pass_t *pass, ir_value_t tile, int first, ir_value_t from,
-                    ir_value_t to, int tokens) {
+static void add_run(linear_t *l, const linear_pass_t *pass, ir_value_t tile, int first,
+                    ir_value_t from, ir_value_t to, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   IR_FOR (b, index, from, to, k->one) {
@@ -424,7 +419,7 @@ static void add_run(linear_t *l, const pass_t *pass, ir_value_t tile, int first,
   }
   ir_value_t low = pass->from, fold = ir_i64(b, HONE_FOLD);
   for (int size = tokens; size > 0; size = smaller_block(size)) {
-    ir_value_t step = ir_i64(b, size), high = cover(k, low, pass->to, size);
+    ir_value_t step = ir_i64(b, size), high = linear_cover(k, low, pass->to, size);
     IR_FOR (b, m, low, high, step) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
       linear_block_t block = {tile, m, first, size};
@@ -443,26 +438,64 @@ static void add_run(linear_t *l, const pass_t *pass, ir_value_t tile, int first,
   }
 }
 
-static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t tile, int64_t run, int tokens) {
+// The sums of a fold that ends with group `to` onto the totals.
+static void end_fold(linear_t *l, const linear_pass_t *pass, ir_value_t tile, ir_value_t to,
+                     ir_value_t cleared) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  ir_value_t groups = ir_i64(b, l->weight.groups), step = ir_i64(b, run);
+  linear_pass_t totals = *pass;
+  totals.sums = pass->totals;
+  ir_value_t groups = ir_i64(b, l->weight.groups), fold = ir_i64(b, HONE_FOLD);
+  ir_value_t whole = ir_op(b, divui, to, fold), before = ir_op(b, muli, whole, fold);
+  ir_value_t is_whole = ir_op(b, eq, before, to), is_last = ir_op(b, eq, to, groups);
+  ir_value_t is_end = ir_op(b, ori, is_whole, is_last);
+  IR_IF (b, is_end) {
+    IR_FOR (b, m, pass->from, cleared, k->one) {
+      ir_value_t acc[ACCUMULATORS_LIMIT], total[ACCUMULATORS_LIMIT];
+      linear_block_t block = {tile, m, 0, 1};
+      move_sums(l, pass, &block, acc, false);
+      move_sums(l, &totals, &block, total, false);
+      for (int v = 0; v < l->vectors; v++) total[v] = ir_op(b, addf, total[v], acc[v]);
+      move_sums(l, &totals, &block, total, true);
+      clear(l, &block, acc);
+      move_sums(l, pass, &block, acc, true);
+    }
+  }
+}
+
+static void emit_pass(linear_t *l, const linear_pass_t *pass, const linear_tiles_t *tiles,
+                      ir_value_t tile, int64_t run, int tokens) {
+  kernel_t *k = l->k;
+  ir_builder_t *b = k->b;
+  ir_value_t groups = ir_i64(b, l->weight.groups), step = ir_i64(b, run), cleared = pass->to;
+  if (tiles) {  // whole tiles of tokens
+    ir_value_t past = kernel_plus(k, pass->to, HONE_TILE_ROWS - 1);
+    cleared = linear_cover(k, pass->from, past, HONE_TILE_ROWS);
+  }
+  bool has_folds = tiles && l->weight.groups > HONE_FOLD;
+  linear_pass_t totals = *pass;
+  totals.sums = pass->totals;
   FOR_TURNS(l, first) {
-    IR_FOR (b, m, pass->from, pass->to, k->one) {
+    IR_FOR (b, m, pass->from, cleared, k->one) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
       linear_block_t block = {tile, m, first, 1};
       clear(l, &block, acc);
       move_sums(l, pass, &block, acc, true);
+      if (has_folds) move_sums(l, &totals, &block, acc, true);
     }
     IR_FOR (b, from, k->zero, groups, step) {
       ir_value_t next = ir_op(b, addi, from, step);
       ir_value_t to = ir_op(b, minsi, next, groups);
-      add_run(l, pass, tile, first, from, to, tokens);
+      if (tiles)
+        linear_tiles_run(l, tiles, pass, tile, from, to);
+      else
+        add_run(l, pass, tile, first, from, to, tokens);
+      if (has_folds) end_fold(l, pass, tile, to, cleared);
     }
     IR_FOR (b, m, pass->from, pass->to, k->one) {
       ir_value_t acc[ACCUMULATORS_LIMIT];
       linear_block_t block = {tile, m, first, 1};
-      move_sums(l, pass, &block, acc, false);
+      move_sums(l, &totals, &block, acc, false);
       linear_finish(l, &block, acc);
     }
   }
@@ -471,13 +504,28 @@ static void emit_pass(linear_t *l, const pass_t *pass, ir_value_t tile, int64_t 
 static void emit_gemm(linear_t *l, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : PANEL_KIB;
+  int64_t usual = k->isa->tiles ? TILES_KIB : PANEL_KIB;
+  int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : usual;
   int64_t run = kib * 1024 / linear_panel_bytes(l);
-  run = run < HONE_FOLD ? HONE_FOLD : run / HONE_FOLD * HONE_FOLD;  // whole folds
+  if (k->isa->tiles) {  // a part of a fold
+    int64_t part = HONE_FOLD;
+    while (part > 1 && part > run) part /= 2;
+    run = part;
+  } else {
+    run = run < HONE_FOLD ? HONE_FOLD : run / HONE_FOLD * HONE_FOLD;  // whole folds
+  }
   run = run > l->weight.groups ? l->weight.groups : run;
-  pass_t pass = {.panel = ir_stack(b, run * linear_panel_bytes(l), 64)};
-  pass.sums = ir_stack(b, (int64_t)PASS_TOKENS * l->vectors * k->lanes * 4, 64);
-  ir_value_t M = kernel_M(k), step = ir_i64(b, PASS_TOKENS);
+  linear_pass_t pass = {0};
+  linear_tiles_t tiles;
+  int64_t sums_bytes = (int64_t)l->pass_tokens * l->vectors * k->lanes * 4;
+  if (k->isa->tiles)
+    linear_tiles_open(l, run, &tiles);
+  else
+    pass.panel = ir_stack(b, run * linear_panel_bytes(l), 64);
+  pass.sums = ir_stack(b, sums_bytes, 64);
+  pass.totals = pass.sums;
+  if (k->isa->tiles && l->weight.groups > HONE_FOLD) pass.totals = ir_stack(b, sums_bytes, 64);
+  ir_value_t M = kernel_M(k), step = ir_i64(b, l->pass_tokens);
   IR_FOR (b, from, k->zero, M, step) {
     ir_value_t next = ir_op(b, addi, from, step);
     pass.from = from;
@@ -489,11 +537,12 @@ static void emit_gemm(linear_t *l, int tokens) {
       ir_value_t high = ir_op(b, minsi, past, all);
       linear_unit_begin(l, unit, pass.from, pass.to);
       IR_FOR (b, tile, low, high, block) {
-        emit_pass(l, &pass, tile, run, tokens);
+        emit_pass(l, &pass, k->isa->tiles ? &tiles : NULL, tile, run, tokens);
       }
       linear_unit_end(l, unit, pass.from, pass.to);
     }
   }
+  if (k->isa->tiles) linear_tiles_close(l);
 }
 
 void emit_linear(kernel_t *k) {
@@ -513,7 +562,8 @@ void emit_linear(kernel_t *k) {
   l.split = (int)spec->schedule.split;
   if (l.split > 1) l.parts = kernel_pointer(k, 8);
   int tokens = (int)hone_cpu_linear_tokens(spec, k->isa);
-  int64_t waiting = spec->family == HONE_FAMILY_GEMM ? PASS_TOKENS : tokens;
+  l.pass_tokens = (int)hone_cpu_linear_pass(spec, k->isa);
+  int64_t waiting = spec->family == HONE_FAMILY_GEMM ? l.pass_tokens : tokens;
   if (spec->rope) l.rope = rope_open(k, 5);
   if (spec->output == HONE_Q8) l.wait = ir_stack(k->b, waiting * HONE_GROUP * 4, 64);
   switch (spec->family) {

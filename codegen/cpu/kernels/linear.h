@@ -1,5 +1,6 @@
 // What the parts of the linear families share: linear.c walks units, tokens and groups of columns;
-// linear_codes.c, linear_reals.c and signs.c add a group to the accumulators of a register block.
+// linear_codes.c, linear_reals.c and signs.c add a group to the accumulators of a register block,
+// linear_tile.c a run of groups to the sums of many tokens.
 #ifndef HONE_CODEGEN_CPU_KERNELS_LINEAR_H
 #define HONE_CODEGEN_CPU_KERNELS_LINEAR_H
 
@@ -18,6 +19,7 @@ typedef struct linear {
   int unit_tiles;              // that a unit covers
   int split;                   // parts of a unit's columns; 0 or 1: all at once
   ir_value_t parts;            // null: not split
+  int pass_tokens;             // gemm: that share a panel
   // Outputs that are quantized: those of a unit wait here, (tokens, 64) f32 on the stack.
   ir_value_t wait;               // null: none
   ir_value_t wait_m, wait_tile;  // first token and tile in it
@@ -78,5 +80,31 @@ void linear_steps(linear_t *l, const linear_group_t *g, int first, int count, in
 int64_t linear_panel_bytes(const linear_t *l);  // of a group
 ir_value_t linear_weight(linear_t *l, const linear_group_t *step, int v, int plane, int index);
 void linear_decode(linear_t *l, const linear_group_t *g, ir_value_t to);  // a group
+
+// ---- gemm
+typedef struct linear_pass {  // of tokens [from, to) over a unit
+  ir_value_t panel, sums;     // sums: f32 (tokens, vectors, lanes)
+  ir_value_t totals;          // of folds that are over; the sums where those are whole
+  ir_value_t from, to;
+} linear_pass_t;
+
+// Where blocks of `tokens` from `from` on end: as many as fit before `to`.
+ir_value_t linear_cover(kernel_t *k, ir_value_t from, ir_value_t to, int tokens);
+
+// ---- AMX tiles (linear_tile.c)
+typedef struct linear_tiles {
+  int64_t run;               // groups in the panel, at most
+  ir_value_t panel, scales;  // decoded codes and scales of the weights
+  ir_value_t products;       // two, 16 x 16 i32
+  ir_value_t tail, tail_scales;
+} linear_tiles_t;
+
+// Outside loops, once; close it before the kernel returns.
+void linear_tiles_open(linear_t *l, int64_t run, linear_tiles_t *out);
+void linear_tiles_close(linear_t *l);
+// Groups [from, to) of the block at tile `row_tile` onto the sums of the pass, which hold a
+// multiple of 16 tokens.
+void linear_tiles_run(linear_t *l, const linear_tiles_t *tiles, const linear_pass_t *pass,
+                      ir_value_t row_tile, ir_value_t from, ir_value_t to);
 
 #endif

@@ -3,10 +3,12 @@
 // Products want one unsigned factor. Codes of a small range are made unsigned by adding a bias that
 // the dot product takes off again; with VNNI all codes are. AVX2's 16-bit sums have no room for
 // 8-bit codes plus 128: those stay signed there, and the dot product moves their sign to the row.
+// Tiles multiply signed codes: there none has a bias.
 #include "codegen/cpu/kernels/weight.h"
 #include "quant/grid.h"
 
 int weight_bias(const kernel_t *k, const weight_t *w) {
+  if (k->isa->tiles) return -1;
   switch (w->info->storage) {
     case HONE_Q6: return 5;
     case HONE_INT4: return 3;
@@ -84,16 +86,23 @@ static ir_value_t six_bits(kernel_t *k, const weight_place_t *place, int half, i
   return ir_op(k->b, ori, lower, upper);
 }
 
-// A bit is 1 or -1, plus the bias 2 or 0.
-static ir_value_t signs(kernel_t *k, ir_value_t codes, int half, int quad) {
+// Stored codes that are `zero` too large, with the bias they have or without any.
+static ir_value_t biased(kernel_t *k, const weight_t *w, ir_value_t codes, int zero) {
+  if (w->bias >= 0) return codes;
+  ir_value_t zeros = ir_int(k->b, byte_vector(k), zero);
+  return ir_op(k->b, subi, codes, zeros);
+}
+
+// A bit is 1 or -1, with the bias 2 or 0.
+static ir_value_t signs(kernel_t *k, const weight_t *w, ir_value_t codes, int half, int quad) {
   ir_builder_t *b = k->b;
   int bytes = (int)k->isa->bytes;
   ir_type_t packed = ir_vector(b, bytes == 64 ? IR_I64 : IR_I32, 1);
   ir_value_t at = ir_advance(b, codes, (int64_t)quad * 8 + half * bytes / 8);
   ir_value_t word = ir_load(b, packed, at, 1);
   ir_value_t bits = ir_cast(b, bitcast, ir_vector(b, IR_I1, bytes), word);
-  ir_value_t plus = ir_int(b, byte_vector(k), 2);
-  ir_value_t minus = ir_int(b, byte_vector(k), 0);
+  ir_value_t plus = ir_int(b, byte_vector(k), w->bias < 0 ? 1 : 2);
+  ir_value_t minus = ir_int(b, byte_vector(k), w->bias < 0 ? -1 : 0);
   return ir_op(b, select, bits, plus, minus);
 }
 
@@ -115,14 +124,14 @@ ir_value_t weight_quad(kernel_t *k, const weight_t *w, const weight_place_t *pla
   ir_value_t codes = place->codes;
   if (w->info->grid == HONE_GRID_PLANES) {
     ir_value_t at = ir_advance(k->b, codes, (int64_t)plane * QUADS * 8);
-    return signs(k, at, half, quad);
+    return signs(k, w, at, half, quad);
   }
+  ir_value_t stored;
   switch (w->info->code_bits) {
     case 8: return whole_bytes(k, w, codes, half, quad);
-    case 6: return six_bits(k, place, half, quad);
-    case 2: return pair(k, codes, half, quad, 0);
-    default: break;
+    case 6: stored = six_bits(k, place, half, quad); return biased(k, w, stored, 32);
+    case 2: stored = pair(k, codes, half, quad, 0); return biased(k, w, stored, 1);
+    default: stored = nibble(k, codes, half, quad); break;
   }
-  ir_value_t index = nibble(k, codes, half, quad);
-  return w->info->storage == HONE_INT4 ? index : look_up(k, w, index);  // int4: its levels + bias
+  return w->info->storage == HONE_INT4 ? biased(k, w, stored, 8) : look_up(k, w, stored);
 }

@@ -30,7 +30,7 @@ struct hone_image;  // what `hone compile` links in; NULL means the model this p
 typedef struct hone_model_options {
   const struct hone_image *image;  // NULL: the linked model
   const char *path;  // file that holds the weights; NULL: the ELF file the image lies in
-  const char *isa;   // "avx2", "avx512"; NULL: the best this CPU has
+  const char *isa;   // "avx2", "avx512", "amx"; NULL: the best this CPU has
   bool is_trusted;   // skip the checksums of the weights: the caller has just written the file
   bool is_private;   // map the weights so that this process may change its view of them
 } hone_model_options_t;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "codegen/cpu/dataflow.h"
+#include "codegen/cpu/linear_block.h"
 
 enum { LINEARS = 1 << HONE_FAMILY_GEMV | 1 << HONE_FAMILY_FLAT | 1 << HONE_FAMILY_GEMM };
 
@@ -87,6 +88,38 @@ static void every_format_has_constants(void **state) {
       }
     }
   }
+}
+
+// The tile level's own kernels are those that multiply q8 rows for many tokens: they win early. All
+// others are those of the level below, which costs the same there.
+static void tiles_are_for_many_tokens(void **state) {
+  (void)state;
+  const hone_cpu_isa_t *amx = hone_cpu_isa_at(HONE_CPU_ISA_AMX), *base = amx->base;
+  static const hone_format_t formats[] = {
+      {HONE_NF4, 64}, {HONE_Q8, 64}, {HONE_NVFP4, 16}, {HONE_BCQ3, 128}};
+  assert_ptr_equal(base, hone_cpu_isa_at(HONE_CPU_ISA_AVX512));
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    hone_kernel_spec_t spec = linear(formats[i].storage, HONE_Q8, 2048, 2048);
+    spec.weight = formats[i];
+    hone_cpu_dataflow_job_t job = job_of(&spec, HONE_CPU_ISA_AMX);
+    hone_cpu_dataflow_t flow = select_flow(&job);
+    assert_int_equal(choice_at(&flow, 1)->family, HONE_FAMILY_GEMV);
+    assert_int_equal(choice_at(&flow, 64)->family, HONE_FAMILY_GEMM);
+    for (int f = HONE_FAMILY_GEMV; f <= HONE_FAMILY_GEMM; f++) {
+      spec.family = (hone_family_t)f;
+      bool is_own = f == HONE_FAMILY_GEMM;
+      assert_ptr_equal(hone_cpu_kernel_level(&spec, amx), is_own ? amx : base);
+      assert_ptr_equal(hone_cpu_kernel_level(&spec, base), base);
+      for (uint64_t M = 1; M <= 256; M *= 4) {
+        double own = cost(&spec, HONE_CPU_ISA_AMX, M, 1);
+        double other = cost(&spec, HONE_CPU_ISA_AVX512, M, 1);
+        assert_true(is_own ? M < 16 || own < other : own == other);
+      }
+    }
+  }
+  hone_kernel_spec_t floats = linear(HONE_NF4, HONE_F32, 2048, 2048);
+  floats.family = HONE_FAMILY_GEMM;
+  assert_ptr_equal(hone_cpu_kernel_level(&floats, amx), base);
 }
 
 // ---- tables
@@ -386,6 +419,7 @@ int main(void) {
       cmocka_unit_test(asking_ahead_pays_while_memory_bounds),
       cmocka_unit_test(every_format_has_constants),
       cmocka_unit_test(columns_are_split_for_many_threads),
+      cmocka_unit_test(tiles_are_for_many_tokens),
       cmocka_unit_test(every_row_count_has_an_entry),
       cmocka_unit_test(switches_win_by_more_than_noise),
       cmocka_unit_test(decode_and_prefill_differ),

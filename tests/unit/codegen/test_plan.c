@@ -62,7 +62,7 @@ static void open_model(fixture_t *f, const char *passes, const char *from, const
 }
 
 static bool lower(fixture_t *f, const char *cache) {
-  const hone_plan_options_t options = hone_cpu_plan_options(cache);
+  const hone_plan_options_t options = hone_cpu_plan_options(cache, NULL);
   if (!hone_passes_run(&f->compile.model, "plan-memory{batch=32 head_batch=4}", &f->status))
     return false;
   return hone_plan_lower(&f->compile.model, &options, f->arena, &f->draft, &f->status);
@@ -286,7 +286,7 @@ static void what_has_no_kernel_is_refused(void **state) {
 static void phases_out_of_order_are_explained(void **state) {
   (void)state;
   fixture_t f;
-  const hone_plan_options_t options = hone_cpu_plan_options(NULL);
+  const hone_plan_options_t options = hone_cpu_plan_options(NULL, NULL);
   open_model(&f, "canonical,fuse", NULL, NULL, 0);
   assert_false(hone_plan_lower(&f.compile.model, &options, f.arena, &f.draft, &f.status));
   assert_contains(f.status.message, "plan-memory");
