@@ -5,10 +5,6 @@
 
 #include "autotune/operands_internal.h"
 
-static bool is_attention(const hone_kernel_spec_t *spec) {
-  return spec->family == HONE_FAMILY_ATTEND_DECODE || spec->family == HONE_FAMILY_ATTEND_PREFILL;
-}
-
 float hone_operand_at(uint64_t seed, uint64_t index) {
   uint64_t z = seed * 0xd1342543de82ef95u + index * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -33,7 +29,7 @@ bool hone_operands_create(const hone_operands_spec_t *spec, hone_operands_t *out
   *out_operands = (hone_operands_t){.spec = *spec->problem, .position = spec->position};
   bool ok = hone_family_is_linear(spec->problem->family)
                 ? hone_operands_linear(spec, out_operands, status)
-            : is_attention(spec->problem)
+            : hone_family_is_attention(spec->problem->family)
                 ? hone_operands_attend(spec, out_operands, status)
                 : hone_fail(status, HONE_UNSUPPORTED, "kernels of %s are not tuned",
                             hone_family_name(spec->problem->family));
@@ -43,6 +39,8 @@ bool hone_operands_create(const hone_operands_spec_t *spec, hone_operands_t *out
 
 void hone_operands_destroy(hone_operands_t *operands) {
   for (int i = 0; i < 2; i++) hone_guarded_destroy(&operands->cold[i]);
+  hone_guarded_destroy(&operands->counters);
+  hone_guarded_destroy(&operands->chunks);
   hone_guarded_destroy(&operands->bias);
   free(operands->sample_values);
   *operands = (hone_operands_t){0};
@@ -72,9 +70,11 @@ hone_kernel_args_t hone_step_args(const hone_operands_t *operands, const hone_st
       .M = step->M, .position = operands->position, .capacity = operands->capacity};
   args.ptr[0] = step->x.data;
   args.ptr[1] = operands->cold[0].data + copy * operands->cold_bytes[0];
-  if (is_attention(&operands->spec)) {
+  if (hone_family_is_attention(operands->spec.family)) {
     args.ptr[2] = operands->cold[1].data + copy * operands->cold_bytes[1];
     args.ptr[3] = out;
+    args.ptr[4] = operands->counters.data;
+    args.ptr[5] = operands->chunks.data;
     return args;
   }
   args.ptr[2] = operands->spec.bias ? operands->bias.data : NULL;

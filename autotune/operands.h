@@ -17,6 +17,7 @@ typedef struct hone_operands {
   hone_guarded_t cold[2];       // weights; or keys and values: `copies` of each
   size_t cold_bytes[2];         // of one copy
   size_t copies;
+  hone_guarded_t counters, chunks;  // attention: what kernels that split heads keep
   // Linears: some rows of the weights as codes and scales mean them, (SAMPLES, K).
   uint32_t sample_count, samples[HONE_OPERANDS_SAMPLES];
   float *sample_values;

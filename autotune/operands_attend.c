@@ -76,6 +76,18 @@ static bool make_cache(const hone_operands_spec_t *spec, hone_operands_t *operan
   return ok;
 }
 
+// Room for the results of chunks of every row; what no kernel touches costs nothing.
+static bool make_split(const hone_operands_spec_t *spec, hone_operands_t *operands,
+                       hone_status_t *status) {
+  const hone_kernel_spec_t *problem = &operands->spec;
+  size_t heads = (size_t)(spec->rows + ROOM) * problem->kv_heads;
+  size_t head_bytes =
+      (size_t)(hone_chunk_count(problem->window, operands->capacity) *
+               hone_chunk_bytes(problem->heads / problem->kv_heads, problem->head_dim));
+  return hone_guarded_create(heads * HONE_COUNTER_BYTES, &operands->counters, status) &&
+         hone_guarded_create(heads * head_bytes, &operands->chunks, status);
+}
+
 bool hone_operands_attend(const hone_operands_spec_t *spec, hone_operands_t *operands,
                           hone_status_t *status) {
   const hone_format_info_t *info = hone_format_info(operands->spec.cache);
@@ -85,6 +97,7 @@ bool hone_operands_attend(const hone_operands_spec_t *spec, hone_operands_t *ope
   operands->capacity =  // checks have rows of their own
       (spec->position + spec->rows + ROOM + HONE_CACHE_STEP - 1) / HONE_CACHE_STEP *
       HONE_CACHE_STEP;
+  if (!make_split(spec, operands, status)) return false;
   return make_cache(spec, operands, 0, status) && make_cache(spec, operands, 1, status);
 }
 

@@ -7,15 +7,12 @@ enum { POSITION = 1024 };
 
 const uint32_t hone_problem_rows[HONE_PROBLEM_ROWS] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
 
-static bool is_attention(hone_family_t family) {
-  return family == HONE_FAMILY_ATTEND_DECODE || family == HONE_FAMILY_ATTEND_PREFILL;
-}
-
 const char *hone_problem_name(const hone_kernel_spec_t *spec, uint32_t position,
                               hone_arena_t *arena) {
   const char *name = hone_kernel_problem_name(spec, arena);
-  return is_attention(spec->family) ? hone_arena_format(arena, "%s position=%u", name, position)
-                                    : name;
+  return hone_family_is_attention(spec->family)
+             ? hone_arena_format(arena, "%s position=%u", name, position)
+             : name;
 }
 
 uint32_t hone_problem_position(uint32_t context) {
@@ -54,12 +51,14 @@ void hone_problems_of_plan(const hone_draft_t *draft, const hone_cpu_isa_t *isa,
     const hone_flow_t *flow = &draft->flows[level].items[draft->launches.items[i].flow];
     hone_problem_t problem = {.isa = isa, .threads = threads, .count = 1};
     problem.spec = draft->kernels.items[flow->kernel[0]].spec;
-    if (!hone_family_is_linear(problem.spec.family) && !is_attention(problem.spec.family)) continue;
+    if (!hone_family_is_linear(problem.spec.family) &&
+        !hone_family_is_attention(problem.spec.family))
+      continue;
     problem.spec.schedule = (hone_schedule_t){0};
     problem.spec.output = HONE_F32;  // how outputs are stored does not choose between schedules
     problem.spec.rotate = 0;
     problem.spec.rope = 0;  // nor what becomes of them
-    if (is_attention(problem.spec.family)) problem.position = position;
+    if (hone_family_is_attention(problem.spec.family)) problem.position = position;
     problem.name = hone_problem_name(&problem.spec, problem.position, arena);
     uint32_t batch = i < draft->header.body_count ? draft->header.batch : draft->header.head_batch;
     for (size_t r = 0; r < row_count; r++) {

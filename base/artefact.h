@@ -24,6 +24,11 @@
 // these sums after each other. A kernel that splits columns among units keeps them in `parts`: a
 // 64-bit counter per tile of weights, HONE_COUNTER_BYTES apart, zero between launches and at first,
 // then f32 (rows, hone_fold_count, Np).
+// Attention is computed in chunks of HONE_CHUNK positions, whose results fold in order. A kernel
+// that splits heads among units keeps a result per row (token), kv head and chunk, counted from the
+// first chunk that the token sees: (rows, kv_heads, hone_chunk_count) places of hone_chunk_bytes;
+// and per row and kv head a 64-bit counter, HONE_COUNTER_BYTES apart, which is zero between
+// launches and at first.
 //
 // Thread rule: types and pure functions only.
 #ifndef HONE_BASE_ARTEFACT_H
@@ -41,11 +46,12 @@ enum {
   HONE_GROUP = 64,
   HONE_KERNEL_POINTERS = 9,
   HONE_FLOW_LIMIT = 8,
-  HONE_ISA_LIMIT = 4,  // instruction set levels in one artefact
-  HONE_FOLD = 16,      // groups of columns that linears fold together
-  HONE_COUNTER_BYTES = 64,
+  HONE_ISA_LIMIT = 4,     // instruction set levels in one artefact
+  HONE_FOLD = 16,         // groups of columns that linears fold together
   HONE_CACHE_BLOCK = 16,  // positions of a block of the KV cache
   HONE_CACHE_STEP = 32,   // the KV cache's capacity is a multiple
+  HONE_CHUNK = 256,       // positions that attention folds together
+  HONE_COUNTER_BYTES = 64,
   HONE_ROTATION = 64,  // columns of a Hadamard block (docs/ir.md) where nothing else is asked for
 };
 // The sizes that a Hadamard block can have.
@@ -105,6 +111,19 @@ static inline uint64_t hone_parts_bytes(uint64_t N, uint64_t K, uint64_t rows) {
   return hone_parts_counters_bytes(N) + rows * hone_fold_count(K) * hone_padded(N) * 4;
 }
 
+// Chunks that a token sees at most.
+static inline uint64_t hone_chunk_count(uint32_t window, uint64_t capacity) {
+  uint64_t all = (capacity + HONE_CHUNK - 1) / HONE_CHUNK;
+  uint64_t seen = ((uint64_t)window + HONE_CHUNK - 2) / HONE_CHUNK + 1;
+  return window && seen < all ? seen : all;
+}
+
+// Place of the result of a chunk: for each of `share` query heads, in blocks of 8, its sums and two
+// vectors of at most 16 f32.
+static inline uint64_t hone_chunk_bytes(uint32_t share, uint32_t head_dim) {
+  return ((uint64_t)share + 7) / 8 * 8 * (hone_head_padded(head_dim) + 2 * 16) * 4;
+}
+
 // ---- kernels
 
 // One call does units [begin, end) of a launch; any split of the units among threads gives the same
@@ -132,6 +151,8 @@ typedef enum hone_space {
   HONE_SPACE_VALUES,    // value cache of layer `offset`
   HONE_SPACE_LOGITS,    // f32 (M, vocab padded), the caller's or the session's logits rows
   HONE_SPACE_PARTS,     // of split linears, offset into the plan's parts_bytes; zeros at first
+  HONE_SPACE_COUNTERS,  // of split attention, (split_rows, kv_heads); one for all layers
+  HONE_SPACE_CHUNKS,    // results of its chunks, (split_rows, kv_heads, chunks); one for all layers
 } hone_space_t;
 
 typedef struct hone_operand {
@@ -184,6 +205,7 @@ typedef struct hone_plan {
       window;      // sliding attention window in tokens, 0 = none (information; baked into kernels)
   uint32_t batch;  // largest M of a body step
   uint32_t head_batch;     // largest M of a head step
+  uint32_t split_rows;     // largest M of a launch that splits attention, 0: none does
   uint32_t cache_storage;  // hone_storage_t of the KV cache: HONE_F32, HONE_F16 or HONE_Q8
   int32_t bos;             // -1: none
   uint32_t add_bos;        // prompts start with BOS

@@ -45,6 +45,7 @@ static void describe_heads(hone_buffer_t *text, const hone_kernel_spec_t *spec) 
   if (spec->family == HONE_FAMILY_ROPE_KV || hone_family_is_linear(spec->family)) return;
   if (spec->window) hone_buffer_format(text, " window=%u", spec->window);
   hone_buffer_format(text, " scale=%.9g", (double)spec->scale);
+  if (spec->unified) hone_buffer_text(text, " softmax=unified");
 }
 
 static const char *activation_name(uint8_t activation) {
@@ -70,13 +71,13 @@ bool hone_family_is_linear(hone_family_t family) {
   return family == HONE_FAMILY_GEMV || family == HONE_FAMILY_FLAT || family == HONE_FAMILY_GEMM;
 }
 
+bool hone_family_is_attention(hone_family_t family) {
+  return family == HONE_FAMILY_ATTEND_DECODE || family == HONE_FAMILY_ATTEND_PREFILL;
+}
+
 static const char *problem_family(hone_family_t family) {
   if (hone_family_is_linear(family)) return "linear";
-  switch (family) {
-    case HONE_FAMILY_ATTEND_DECODE:
-    case HONE_FAMILY_ATTEND_PREFILL: return "attend";
-    default: return hone_family_name(family);
-  }
+  return hone_family_is_attention(family) ? "attend" : hone_family_name(family);
 }
 
 static void describe(hone_buffer_t *text, const hone_kernel_spec_t *spec) {
@@ -117,8 +118,8 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
   hone_buffer_t text = {0};
   hone_buffer_text(&text, hone_family_name(spec->family));
   describe(&text, spec);
-  if (hone_family_is_linear(spec->family) && spec->output == HONE_Q8)
-    hone_buffer_text(&text, " to=q8");
+  bool is_chosen = hone_family_is_linear(spec->family) || hone_family_is_attention(spec->family);
+  if (is_chosen && spec->output == HONE_Q8) hone_buffer_text(&text, " to=q8");
   if (hone_family_is_linear(spec->family) && spec->rotate)
     hone_buffer_format(&text, " rotate=%u", spec->rotate);
   if (hone_family_is_linear(spec->family) && spec->rope) {
@@ -161,7 +162,7 @@ void hone_kernel_spec_units(const hone_kernel_spec_t *spec, uint32_t *out_unit_c
         *out_unit_count = (uint32_t)(hone_padded(spec->K) / hone_kernel_spec_span(spec));
       break;
     case UNIT_heads:
-      *out_unit_count = spec->kv_heads;
+      *out_unit_count = spec->kv_heads * (spec->schedule.split > 1 ? spec->schedule.split : 1);
       if (spec->family == HONE_FAMILY_ATTEND_PREFILL && spec->schedule.tokens)
         *out_unit_rows = spec->schedule.tokens;
       break;

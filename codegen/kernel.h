@@ -32,7 +32,7 @@ typedef struct hone_kernel_spec {
   hone_format_t weight;   // embed, gemv, gemm
   hone_storage_t input;   // gemv, gemm: HONE_F32, HONE_Q8 or HONE_B1
   hone_storage_t output;  // norm: HONE_F32, HONE_Q8 or HONE_B1; quantize: not HONE_F32; linears
-                          // with glu: HONE_F32 or HONE_Q8
+                          // with glu, attention: HONE_F32 or HONE_Q8
   uint32_t N, K;          // logical dimensions; row kernels use K (argmax, softmax: the vocabulary)
   // gemv, gemm epilogue, in this order: + bias, then glu, then + residual, or rope.
   // glu: weight rows come in pairs (gate i, up i), N counts both; out has N / 2 columns: act(gate)
@@ -49,6 +49,7 @@ typedef struct hone_kernel_spec {
   uint32_t heads, kv_heads, head_dim, window;
   hone_storage_t cache;  // HONE_F32, HONE_F16 or HONE_Q8
   float scale;           // attention: 1 / sqrt(head_dim) usually
+  uint8_t unified;       // attention: weights are exp(score) wherever their sums allow
   hone_schedule_t schedule;
 } hone_kernel_spec_t;
 
@@ -59,7 +60,8 @@ const char *hone_kernel_spec_name(const hone_kernel_spec_t *spec, hone_arena_t *
 // name.
 const char *hone_kernel_problem_name(const hone_kernel_spec_t *spec, hone_arena_t *arena);
 const char *hone_family_name(hone_family_t family);
-bool hone_family_is_linear(hone_family_t family);  // gemv, flat, gemm
+bool hone_family_is_linear(hone_family_t family);     // gemv, flat, gemm
+bool hone_family_is_attention(hone_family_t family);  // attend_decode, attend_prefill
 // By its name in ir/activations.def; false if there is none.
 bool hone_activation_find(hone_slice_t name, hone_activation_t *out_activation);
 // Columns that quantize and norm bring to q8 or b1 together: groups, or blocks that are rotated.

@@ -356,13 +356,30 @@ static bool check_attend(ir_verifier_t *v, MlirOperation op) {
          check_result(v, op, a.heads * a.head_dim) && check_cache(v, op);
 }
 
+// Rows in f32 or q8: whole groups of a head, which cannot be rotated.
+static bool check_attended(ir_verifier_t *v, MlirOperation op, const ir_attention_t *a) {
+  hone_format_t format;
+  int64_t rows, columns;
+  if (!check_coded_result(v, op, a->heads * a->head_dim)) return false;
+  ir_value_shape(mlirOperationGetResult(op, 0), &format, &rows, &columns);
+  if (format.storage == HONE_F32) return true;
+  if (format.storage != HONE_Q8)
+    return ir_verify_fail(v, op, "the result is %s; attention makes f32 or q8",
+                          hone_format_info(format.storage)->name);
+  if (!mlirAttributeIsNull(ir_attribute(op, "rotate")))
+    return ir_verify_fail(v, op, "the result cannot be rotated");
+  if (a->head_dim % HONE_GROUP == 0) return true;
+  return ir_verify_fail(v, op, "head_dim is %" PRId64 "; q8 results need a multiple of %d",
+                        a->head_dim, HONE_GROUP);
+}
+
 static bool check_attend_packed(ir_verifier_t *v, MlirOperation op) {
   ir_attention_t a = {0};
   return check_heads(v, op, &a) && check_frequencies(v, op, a.head_dim) &&
          check_real(v, op, "rope_scale") &&
          check_columns(v, op, "qkv", ir_op_operand(op, 0),
                        (a.heads + 2 * a.kv_heads) * a.head_dim) &&
-         check_result(v, op, a.heads * a.head_dim) && check_cache(v, op);
+         check_attended(v, op, &a) && check_cache(v, op);
 }
 
 static bool check_elementwise(ir_verifier_t *v, MlirOperation op, const char *first,

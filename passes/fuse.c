@@ -1,9 +1,9 @@
 // Fuses ops so that fewer, larger kernels run: q/k/v into one linear, which rotates and caches
 // heads, and one packed attention, gate and up into one linear with a gated epilogue, residual adds
-// into the linear before them, norms and gated linears with the quantization after them. Needs:
-// formats chosen (quantize, quantize-acts): only weights of one format merge. Changes: ops, recipes
-// (merged ones replace their parts). Keeps: the value of every block up to the rounding of one
-// addition.
+// into the linear before them, norms, gated linears and attention with the quantization after them.
+// Needs: formats chosen (quantize, quantize-acts): only weights of one format merge. Changes: ops,
+// recipes (merged ones replace their parts). Keeps: the value of every block up to the rounding of
+// one addition.
 #include <string.h>
 
 #include "ir/simplify.h"
@@ -211,39 +211,57 @@ static bool fuse_residual(fuse_t *f, MlirOperation add) {
   return true;
 }
 
-// Whether an op can write quantized rows by itself: a norm, or a linear that gates.
+// Whether an op can write quantized rows by itself: a norm, or, to q8, a linear that gates and
+// attention on heads of whole groups.
 static bool can_quantize(fuse_t *f, MlirOperation op, MlirOperation quantize) {
   hone_format_t format;
-  int64_t M, K;
+  int64_t M, K, rotate = ir_op_int(quantize, "rotate", 0);
   if (ir_op_kind(op) == IR_OP_NORM) return true;
-  if (ir_op_kind(op) != IR_OP_LINEAR || !ir_value_is_null(ir_op_operand(op, 3))) return false;
+  if (!ir_value_shape(mlirOperationGetResult(quantize, 0), &format, &M, &K)) return false;
+  if (format.storage != HONE_Q8) return false;
+  if (ir_op_kind(op) == IR_OP_ATTEND_PACKED)
+    return !rotate && ir_op_int(op, "head_dim", 0) % HONE_GROUP == 0;
   // A group of columns is one unit of work, which cannot rotate more than that.
-  return ir_epilogue_is_gated(ir_op_epilogue(op, f->model->session)) &&
-         ir_op_int(quantize, "rotate", 0) <= HONE_GROUP &&
-         ir_value_shape(mlirOperationGetResult(quantize, 0), &format, &M, &K) &&
-         format.storage == HONE_Q8;
+  return ir_op_kind(op) == IR_OP_LINEAR && ir_value_is_null(ir_op_operand(op, 3)) &&
+         ir_epilogue_is_gated(ir_op_epilogue(op, f->model->session)) && rotate <= HONE_GROUP;
+}
+
+// The op again, its result yet to be given its type.
+static bool emit_again(fuse_t *f, ir_builder_t *b, MlirOperation op, ir_value_t *out) {
+  ir_attention_t attention;
+  ir_value_t x = ir_op_operand(op, 0);
+  switch (ir_op_kind(op)) {
+    case IR_OP_NORM:
+      *out = ir_norm(b, x, ir_op_operand(op, 1), ir_op_float(op, "epsilon", 0));
+      return true;
+    case IR_OP_ATTEND_PACKED:
+      if (!ir_op_attention(op, f->model->session, &attention))
+        return hone_fail(f->status, HONE_INVALID, "@%s: attention lacks attributes", f->block);
+      *out = ir_attend_packed(b, x, &attention);
+      return true;
+    default:
+      *out = ir_linear(b, x, ir_op_operand(op, 1), ir_op_operand(op, 2), ir_op_operand(op, 3),
+                       ir_op_epilogue(op, f->model->session));
+      return true;
+  }
 }
 
 // quantize(norm(x, g))  ->  norm(x, g) with a quantized result, if nobody reads the f32 one;
-// quantize(linear(x, W) gated)  ->  the same
+// quantize(linear(x, W) gated)  ->  the same; quantize(attend_packed(qkv))  ->  the same
 static bool fuse_quantize(fuse_t *f, MlirOperation quantize) {
   ir_value_t value = ir_op_operand(quantize, 0);
   MlirOperation op = hone_value_owner(value);
   if (hone_value_uses(value) != 1 || !can_quantize(f, op, quantize)) return true;
   hone_rewrite_t rewrite;
   hone_rewrite_begin(&rewrite, f->model, quantize, f->status);
-  ir_value_t x = ir_op_operand(op, 0), second = ir_op_operand(op, 1), fused;
-  if (ir_op_kind(op) == IR_OP_NORM) {
-    fused = ir_norm(&rewrite.builder, x, second, ir_op_float(op, "epsilon", 0));
-  } else {
-    fused = ir_linear(&rewrite.builder, x, second, ir_op_operand(op, 2), ir_op_operand(op, 3),
-                      ir_op_epilogue(op, f->model->session));
-  }
+  ir_value_t fused;
+  if (!emit_again(f, &rewrite.builder, op, &fused)) return false;
   if (!hone_rewrite_end(&rewrite)) return false;
   mlirValueSetType(fused, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
   int64_t rotate = ir_op_int(quantize, "rotate", 0);
   if (rotate) hone_op_set_int(hone_value_owner(fused), "rotate", rotate);
   hone_op_replace(quantize, fused);
+  mlirOperationDestroy(op);  // nobody reads it, but attention is not taken for dead
   return true;
 }
 

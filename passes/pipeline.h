@@ -24,6 +24,7 @@ typedef struct hone_compile_options {  // strings are borrowed
                              // target: hone_measured_source_t (codegen/measured.h)
   const char *dataflow;      // "gemv", "flat", "gemm": all linears so; NULL or "auto": selected
   const char *levels;        // of the target, "avx512,avx2"; NULL: all
+  const char *softmax;       // of attention, "running" or "unified"; NULL or "auto": selected
   const char *emit;          // "exe", "lib", "ir", "llvm", "asm", or an export
   const char *to;            // phase name to stop after, or NULL
   const char *dump;          // "PHASE:DIR" or "all:DIR", or NULL

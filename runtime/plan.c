@@ -88,6 +88,7 @@ static bool check_model(const hone_plan_t *plan, hone_status_t *status) {
   if (hone_cache_item_bytes((hone_storage_t)plan->cache_storage) == 0) {
     return fail_field(status, "cache_storage", plan->cache_storage);
   }
+  if (plan->split_rows > plan->batch) return fail_field(status, "split_rows", plan->split_rows);
   if (plan->rope_count != 0 && plan->rope_count != plan->head_dim / 2) {
     return fail_field(status, "rope_count", plan->rope_count);
   }
@@ -152,6 +153,8 @@ static bool is_good_operand(const hone_plan_t *plan, const hone_operand_t *opera
     case HONE_SPACE_IDS:
     case HONE_SPACE_ROPE:
     case HONE_SPACE_LOGITS: return true;
+    case HONE_SPACE_COUNTERS:
+    case HONE_SPACE_CHUNKS: return plan->split_rows > 0;
     case HONE_SPACE_ARENA:
       return hone_checked_mul(operand->row_bytes, rows, &bytes) &&
              hone_checked_add(operand->offset, bytes, &end) && end <= plan->arena_bytes &&

@@ -44,6 +44,13 @@ static uint64_t reserve(page_layout_t *layout, uint64_t count, uint64_t item_byt
   return offset;
 }
 
+// Results of the chunks of one kv head.
+static uint64_t split_head_bytes(const hone_plan_t *plan, uint32_t capacity) {
+  if (plan->split_rows == 0) return 0;
+  uint32_t share = plan->heads / plan->kv_heads;
+  return hone_chunk_count(0, capacity) * hone_chunk_bytes(share, plan->head_dim);
+}
+
 static bool map_memory(hone_session_t *session, hone_status_t *status) {
   const hone_plan_t *plan = session->model->plan;
   uint64_t vocab_padded = hone_padded(plan->vocab), side;
@@ -56,6 +63,9 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
   uint64_t picked = reserve(&layout, 1, ALIGNMENT);
   uint64_t candidates = reserve(&layout, plan->vocab, sizeof(hone_candidate_t));
   uint64_t parts = reserve(&layout, plan->parts_bytes, 1);
+  uint64_t split_heads = (uint64_t)plan->split_rows * plan->kv_heads;
+  uint64_t counters = reserve(&layout, split_heads, HONE_COUNTER_BYTES);
+  uint64_t chunks = reserve(&layout, split_heads, split_head_bytes(plan, session->capacity));
   bool fits = !layout.has_overflow && get_cache_side(plan, session->capacity, &side) &&
               hone_checked_mul(side, 2 * (uint64_t)plan->layers, &session->cache_bytes);
   if (fits) {
@@ -82,6 +92,8 @@ static bool map_memory(hone_session_t *session, hone_status_t *status) {
   session->probabilities = (float *)(session->pages + probabilities);
   session->picked = (int32_t *)(session->pages + picked);
   session->parts = session->pages + parts;
+  session->counters = session->pages + counters;
+  session->chunks = session->pages + chunks;
   session->candidates = (hone_candidate_t *)(session->pages + candidates);
   return true;
 }
@@ -100,6 +112,8 @@ static void *operand_pointer(const hone_session_t *session, const hone_operand_t
     case HONE_SPACE_VALUES: return session->cache + (2 * operand->offset + 1) * side;
     case HONE_SPACE_LOGITS: return session->logits;
     case HONE_SPACE_PARTS: return session->parts + operand->offset;
+    case HONE_SPACE_COUNTERS: return session->counters;
+    case HONE_SPACE_CHUNKS: return session->chunks;
   }
   return NULL;
 }

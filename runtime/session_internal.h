@@ -38,6 +38,7 @@ struct hone_session {
   float *rope;                   // (batch, head_dim)
   float *logits;                 // (head_batch, vocab padded)
   float *probabilities;          // (vocab padded)
+  uint8_t *counters, *chunks;    // of split attention (base/artefact.h)
   int32_t *picked;               // argmax's answer
   hone_candidate_t *candidates;  // (vocab), the sampler's scratch
   uint8_t *cache;                // per layer K then V, each (kv_heads, capacity, head_dim padded)

@@ -56,6 +56,10 @@ static const hone_option_t options[] = {
      .help =
          "kernel family of linears: selected for each number of rows (auto, default), or always "
          "the same one, for comparison"},
+    {HONE_OPTION_CHOICE, "--softmax", NULL, "FORM", FIELD(compile.softmax), "auto|running|unified",
+     .help = "attention's softmax: with the largest score so far (running), or without it wherever "
+             "the range of f32 allows (unified; auto, default). running is faster for models whose "
+             "scores mostly lie beyond +-40"},
     {HONE_OPTION_FLOAT, "--target-bpw", NULL, "X", FIELD(compile.target_bpw), .low = 1, .high = 32,
      .help =
          "choose a format for every tensor so that the whole model has X bits per weight; needs "

@@ -10,13 +10,16 @@
 #include "codegen/cpu/linear_block.h"
 
 enum {
-  LINE = 64,   // weights
-  KEYS = 512,  // that attention is taken to read
+  LINE = 64,          // weights
+  KEYS = 512,         // that attention is taken to read
+  SPLIT_KEYS = 4096,  // the same where its heads are split: that is for long contexts
 };
 // Part of the shorter of memory and compute that does not hide behind the longer one.
 static const double exposed = 0.15;
 // Of the time to multiply and to load, where two vectors of rows do it together.
 static const double pair_multiply = 0.9, pair_load = 0.5;
+// To begin a part of a split head, count it and fold it.
+static const double split_ns = 250;
 // What flat and gemm get of the bandwidth that gemv does.
 static const double block_bandwidth = 0.94;
 
@@ -161,15 +164,24 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
 static double tile_cycles(const hone_kernel_spec_t *spec, const attend_t *attend, double keys,
                           uint64_t count, uint64_t tokens) {
   uint64_t rows = spec->heads / spec->kv_heads * count;
-  bool is_decode = spec->family == HONE_FAMILY_ATTEND_DECODE;
+  // One token of many query heads is a tile like others.
+  bool is_decode = spec->family == HONE_FAMILY_ATTEND_DECODE && rows < attend->block;
   if (!is_decode) rows = (rows + attend->block - 1) / attend->block * attend->block;
   double each = is_decode ? attend->decode : attend->tile;
-  if (tokens > 2) each *= 1 - attend->shared * (log2((double)tokens) - 1) / 3;
+  if (count > 2) each *= 1 - attend->shared * (log2((double)count) - 1) / 3;
   if (count < tokens) each *= attend->partial;
   return each * keys * (double)rows * spec->kv_heads * hone_head_padded(spec->head_dim) / 16;
 }
 
-// Units are a KV head's tiles of tokens, so few tokens keep few threads busy.
+// How much longer a launch takes than if its work were spread evenly: units are a KV head's tiles
+// of tokens, so few tokens keep few threads busy; or whole chunks of them, where heads are split.
+static double imbalance(const hone_kernel_spec_t *spec, double tiles, uint32_t threads) {
+  double chunks = (double)hone_chunk_count(spec->window, SPLIT_KEYS);
+  double parts = spec->schedule.split > 1 ? fmin(spec->schedule.split, chunks) : 1;
+  double longest = parts > 1 ? ceil(chunks / parts) / chunks : 1, heads = spec->kv_heads * tiles;
+  return ceil(heads * parts / threads) * longest / (heads / threads);
+}
+
 static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                                    const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads) {
   const attend_t *attend = &attends[level_of(isa)];
@@ -183,9 +195,10 @@ static hone_cpu_cost_t attend_cost(const hone_kernel_spec_t *spec, const hone_cp
   double head_bytes = 2 * keys / HONE_CACHE_BLOCK * block_bytes;
   bool stays = head_bytes < facts->l2_kib * 1024.0;  // in the core's cache from tile to tile
   double bytes = head_bytes * spec->kv_heads * (stays ? 1 : tiles);
-  double turns = spec->kv_heads * tiles / threads;
   hone_cpu_cost_t cost = combine(bytes, cycles, bandwidth(facts, 0, threads), facts, threads);
-  cost.ns *= ceil(turns) / turns;  // threads without a unit wait
+  cost.ns *= imbalance(spec, tiles, threads);
+  if (spec->schedule.split > 1)
+    cost.ns += split_ns * spec->kv_heads * tiles * spec->schedule.split / threads;
   return cost;
 }
 

@@ -25,7 +25,7 @@ typedef struct hone_cpu_cost {
 // The class that selection assumes where nothing was measured.
 const hone_cpu_facts_t *hone_cpu_facts_default(void);
 // Of gemv, flat, gemm, attend_decode and attend_prefill for M rows on `threads` threads; attention
-// over 512 keys. Other families: zeros.
+// over 512 keys, split as it is best for 4096. Other families: zeros.
 hone_cpu_cost_t hone_cpu_cost(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa,
                               const hone_cpu_facts_t *facts, uint64_t M, uint32_t threads);
 

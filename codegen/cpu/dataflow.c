@@ -88,6 +88,12 @@ static bool next_schedule(hone_family_t family, size_t digits[FIELD_LIMIT],
   return false;
 }
 
+// Whether a context is too short for every part of a split head to get keys.
+static bool is_idle(const hone_cpu_dataflow_job_t *job, const hone_kernel_spec_t *spec) {
+  return hone_family_is_attention(spec->family) && job->context && spec->schedule.split > 1 &&
+         spec->schedule.split > hone_chunk_count(spec->window, job->context);
+}
+
 // The best schedules of a family by the prior, one for each of some M.
 static void add_shortlist(table_t *table, hone_family_t family) {
   static const uint32_t probes[] = {1, 2, 3, 4, 6, 8, 16, 32, 128, 512};
@@ -99,6 +105,7 @@ static void add_shortlist(table_t *table, hone_family_t family) {
   do {
     hone_kernel_spec_t spec = spec_of(table, family, &schedule);
     hone_status_t refusal = {0};
+    if (is_idle(table->job, &spec)) continue;
     if (!hone_cpu_kernel_check(&spec, table->job->isa, &refusal)) {
       table->refusal = refusal;
       continue;

@@ -37,6 +37,7 @@ typedef struct hone_cpu_dataflow_job {
   bool is_static;                     // one kernel for every M: the best on the whole
   const hone_cpu_isa_t *isa;
   const hone_cpu_facts_t *facts;
+  uint32_t context;             // positions that attention may read, 0: any
   const hone_measured_t *rows;  // (row_count), as hone_measured_fn gives them
   size_t row_count;
 } hone_cpu_dataflow_job_t;

@@ -7,7 +7,13 @@
 #include "codegen/cpu/kernels/kernels.h"
 #include "codegen/cpu/linear_block.h"
 
-enum { DIMENSION_LIMIT = 1 << 24, PREFILL_TOKENS_LIMIT = 64, ROWS_LIMIT = 64 };
+enum {
+  DIMENSION_LIMIT = 1 << 24,
+  PREFILL_TOKENS_LIMIT = 64,
+  ROWS_LIMIT = 64,
+  SPLIT_LIMIT = 64,
+  SPLIT_HEADS_LIMIT = 128,
+};
 
 // ---- checks
 static const char *storage_name(hone_storage_t storage) {
@@ -79,7 +85,7 @@ static bool check_rope(const hone_kernel_spec_t *spec, hone_status_t *status) {
 }
 
 // Parts are whole folds, and gemm's panels serve too many rows for that.
-static bool check_split(const hone_kernel_spec_t *spec, hone_status_t *status) {
+static bool check_columns(const hone_kernel_spec_t *spec, hone_status_t *status) {
   uint32_t split = spec->schedule.split;
   if (split <= 1) return true;
   if (spec->family == HONE_FAMILY_GEMM)
@@ -117,7 +123,26 @@ static bool check_linear(const hone_kernel_spec_t *spec, hone_status_t *status) 
     return refuse(spec, "glu with an odd number of weight rows", status);
   if (spec->glu && spec->activation == HONE_ACTIVATION_NONE)
     return refuse(spec, "glu without activation", status);
-  return check_split(spec, status) && check_rope(spec, status);
+  return check_columns(spec, status) && check_rope(spec, status);
+}
+
+// A part holds the states of all query heads of a kv head.
+static bool check_parts(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  uint32_t split = spec->schedule.split;
+  if (split <= 1) return true;
+  if (split > SPLIT_LIMIT)
+    return hone_fail(status, HONE_UNSUPPORTED,
+                     "no cpu kernel %s for split = %u: it must be at most %d",
+                     hone_family_name(spec->family), split, (int)SPLIT_LIMIT);
+  return spec->heads / spec->kv_heads <= SPLIT_HEADS_LIMIT ||
+         refuse(spec, "a split of more than 128 heads that share one kv head", status);
+}
+
+static bool check_attend_output(const hone_kernel_spec_t *spec, hone_status_t *status) {
+  if (spec->output == HONE_F32) return true;
+  if (spec->output != HONE_Q8) return refuse(spec, "outputs that are neither f32 nor q8", status);
+  return spec->head_dim % HONE_GROUP == 0 ||
+         refuse(spec, "q8 outputs of heads that are no whole groups of 64", status);
 }
 
 // Rotation is of whole blocks, on their way to q8 or b1.
@@ -152,13 +177,16 @@ bool hone_cpu_kernel_check(const hone_kernel_spec_t *spec, const hone_cpu_isa_t 
         return refuse(spec, "a negative epsilon", status);
       return true;
     case HONE_FAMILY_ATTEND_PREFILL:
+      if (spec->schedule.split > 1) return refuse(spec, "split heads: use attend_decode", status);
       if (spec->schedule.tokens < 1 || spec->schedule.tokens > PREFILL_TOKENS_LIMIT) {
         return hone_fail(status, HONE_UNSUPPORTED,
                          "no cpu kernel attend_prefill for tokens = %u: it must be in 1..%d",
                          spec->schedule.tokens, PREFILL_TOKENS_LIMIT);
       }
-      return check_heads(spec, status);
+      return check_heads(spec, status) && check_attend_output(spec, status);
     case HONE_FAMILY_ATTEND_DECODE:
+      return check_heads(spec, status) && check_parts(spec, status) &&
+             check_attend_output(spec, status);
     case HONE_FAMILY_ROPE_KV: return check_heads(spec, status);
     case HONE_FAMILY_QUANTIZE:
       return check_dimension(spec, "K", spec->K, status) && check_output(spec, status);

@@ -31,6 +31,13 @@ static bool read_measured(const hone_compile_t *compile, const char *problem, co
                       status);
 }
 
+static bool read_context(const hone_compile_t *compile, uint32_t *out, hone_status_t *status) {
+  ir_config_t config;
+  if (!ir_model_config(&compile->model, &config, status)) return false;
+  *out = (uint32_t)config.context;
+  return true;
+}
+
 static bool select_level(hone_compile_t *compile, const hone_kernel_spec_t *spec, uint32_t families,
                          const hone_cpu_levels_t *levels, size_t isa, hone_cpu_selected_t *out,
                          hone_status_t *status) {
@@ -42,6 +49,7 @@ static bool select_level(hone_compile_t *compile, const hone_kernel_spec_t *spec
       .isa = levels->items[isa],
       .facts = hone_cpu_facts_default(),
   };
+  if (!read_context(compile, &job.context, status)) return false;
   if (!read_measured(compile, out->problem, job.isa->name, &job, status)) return false;
   if (!hone_cpu_dataflow_select(&job, &out->flow[isa], status)) return false;
   hone_cpu_dataflow_write(&out->flow[isa], &text);
@@ -125,8 +133,22 @@ static bool select_op(hone_compile_t *compile, MlirOperation op, hone_cpu_select
   return true;
 }
 
+// The form of softmax: one for the model, the unified one unless it or the user says otherwise.
+static bool select_softmax(hone_compile_t *compile, hone_status_t *status) {
+  const char *asked = compile->options.softmax;
+  MlirOperation module = mlirModuleGetOperation(compile->model.module);
+  const char *given = ir_op_string(module, "hone.softmax", compile->session);
+  bool is_auto = !asked || !strcmp(asked, "auto");
+  if (!is_auto && given && strcmp(asked, given))
+    return hone_fail(status, HONE_INVALID,
+                     "the model gives its softmax, and --softmax another: leave one out");
+  if (!given) set(module, "hone.softmax", is_auto ? "unified" : asked);
+  return true;
+}
+
 bool hone_cpu_select(hone_compile_t *compile, const hone_cpu_levels_t *levels,
                      hone_cpu_selection_t *out, hone_status_t *status) {
+  if (!select_softmax(compile, status)) return false;
   *out = (hone_cpu_selection_t){.levels = *levels};
   for (size_t i = 0; i < ir_block_count(&compile->model); i++) {
     ir_block_t block;

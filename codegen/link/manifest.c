@@ -44,6 +44,7 @@ static void write_options(hone_json_t *json, const hone_compile_options_t *optio
   hone_json_string(json, "acts", options->acts);
   hone_json_string(json, "kv", options->cache);
   hone_json_string(json, "dataflow", options->dataflow);
+  hone_json_string(json, "softmax", options->softmax);
   hone_json_string(json, "solver", options->solver);
   if (options->calibrate) {
     hone_json_string(json, "calibrate", hone_path_base(options->calibrate));

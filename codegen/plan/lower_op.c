@@ -269,8 +269,25 @@ static bool note_attention(hone_lower_t *lower, const ir_attention_t *a) {
   return true;
 }
 
-static hone_kernel_spec_t describe_attention(const hone_lower_t *lower, const ir_attention_t *a) {
-  return (hone_kernel_spec_t){
+// The form of softmax is the model's: all its kernels must give the same bits.
+static bool read_softmax(hone_lower_t *lower, bool *out_unified) {
+  MlirOperation module = mlirModuleGetOperation(lower->model->module);
+  const char *form = ir_op_string(module, "hone.softmax", lower->model->session);
+  *out_unified = form && !strcmp(form, "unified");
+  return !form || *out_unified || !strcmp(form, "running") ||
+         hone_fail(lower->status, HONE_INVALID,
+                   "hone.softmax is '%s'; it can be running or unified", form);
+}
+
+static bool describe_attention(hone_lower_t *lower, MlirOperation op, const ir_attention_t *a,
+                               hone_kernel_spec_t *out_spec) {
+  shape_t out;
+  bool unified;
+  if (!read_shape(lower, mlirOperationGetResult(op, 0), &out)) return false;
+  if (!read_softmax(lower, &unified)) return false;
+  *out_spec = (hone_kernel_spec_t){
+      .output = out.storage,
+      .unified = unified,
       .family = HONE_FAMILY_ATTEND_DECODE,
       .heads = (uint32_t)a->heads,
       .kv_heads = (uint32_t)a->kv_heads,
@@ -279,6 +296,7 @@ static hone_kernel_spec_t describe_attention(const hone_lower_t *lower, const ir
       .window = (uint32_t)a->window,
       .scale = (float)a->scale,
   };
+  return true;
 }
 
 // Whether the linear that makes q, k and v has turned and cached them already.
@@ -294,25 +312,43 @@ static void lower_rope(hone_lower_t *lower, const hone_kernel_spec_t *attend,
                        const hone_operand_t *qkv) {
   hone_kernel_spec_t spec = *attend;
   spec.family = HONE_FAMILY_ROPE_KV;
+  spec.output = HONE_F32;
   spec.window = 0;
   spec.scale = 0;
+  spec.unified = 0;
   hone_operand_t operands[1 + ROPE_COUNT] = {*qkv};
   rope_operands(lower, spec.head_dim, &operands[1]);
   hone_lower_launch(lower, "rope_kv", hone_lower_only(lower, &spec), operands, 1 + ROPE_COUNT);
+}
+
+// Whether some rows have their heads split; the plan gets room for the most of them.
+static bool note_split(hone_lower_t *lower, const hone_lower_choices_t *levels) {
+  hone_plan_t *header = &lower->draft->header;
+  bool is_split = false;
+  for (size_t isa = 0; isa < lower->options->isa_count; isa++) {
+    for (size_t i = 0; i < levels[isa].count; i++) {
+      const hone_flow_choice_t *choice = &levels[isa].items[i];
+      if (choice->schedule.split <= 1) continue;
+      uint32_t rows = choice->below <= header->batch ? choice->below - 1 : header->batch;
+      if (rows > header->split_rows) header->split_rows = rows;
+      is_split = true;
+    }
+  }
+  return is_split;
 }
 
 // attend_packed -> rope_kv (rotates q in place, fills the cache), if the linear before it has not
 // done that, then attention over the cache.
 static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
   ir_attention_t attention;
-  hone_operand_t qkv, out;
+  hone_operand_t qkv, out, counters = {0}, chunks = {0};
+  hone_kernel_spec_t spec;
   hone_lower_choices_t choices[HONE_ISA_LIMIT];
   if (!read_attention(lower, op, &attention)) return false;
   if (!note_attention(lower, &attention)) return false;
   if (!expect_f32(lower, ir_op_operand(op, 0), "packed q, k and v")) return false;
-  if (!expect_f32(lower, mlirOperationGetResult(op, 0), "the result")) return false;
+  if (!describe_attention(lower, op, &attention, &spec)) return false;
   if (!hone_lower_operand(lower, ir_op_operand(op, 0), &qkv)) return false;
-  hone_kernel_spec_t spec = describe_attention(lower, &attention);
   if (!is_rope_done(lower, op)) lower_rope(lower, &spec, &qkv);
   if (!read_flow(lower, op, attend_families, choices)) return false;
   uint32_t attend_flow = hone_lower_flow(lower, &spec, choices);
@@ -320,7 +356,12 @@ static bool lower_attend_packed(hone_lower_t *lower, MlirOperation op) {
   uint64_t layer = lower->draft->header.layers++;
   hone_operand_t keys = {.space = HONE_SPACE_KEYS, .offset = layer};
   hone_operand_t values = {.space = HONE_SPACE_VALUES, .offset = layer};
-  hone_lower_launch(lower, "attend", attend_flow, (hone_operand_t[]){qkv, keys, values, out}, 4);
+  if (note_split(lower, choices)) {
+    counters.space = HONE_SPACE_COUNTERS;
+    chunks.space = HONE_SPACE_CHUNKS;
+  }
+  hone_lower_launch(lower, "attend", attend_flow,
+                    (hone_operand_t[]){qkv, keys, values, out, counters, chunks}, 6);
   return true;
 }
 
@@ -338,9 +379,8 @@ bool hone_plan_choices(const ir_model_t *model, MlirOperation op, const char *ca
     case IR_OP_ATTEND_PACKED:
       if (!hone_lower_cache(model, cache, &lower.cache, status)) return false;
       if (!read_attention(&lower, op, &attention)) return false;
-      *out_spec = describe_attention(&lower, &attention);
       *out_families = attend_families;
-      return true;
+      return describe_attention(&lower, op, &attention, out_spec);
     default: return true;
   }
 }

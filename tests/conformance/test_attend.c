@@ -1,6 +1,8 @@
 // rope_kv and both forms of attention against softmax in double: head sizes, grouped queries,
 // windows, f32, f16 and q8 caches, steps of several tokens at several positions. Cache rows that no
-// token has written hold NaN, so reading one is seen; decode and prefill must agree bit for bit.
+// token has written hold NaN, so reading one is seen. Decode, prefill and split heads, on any
+// number of threads, must agree bit for bit, and q8 outputs with what quantize makes of the f32
+// ones.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,29 +14,53 @@
 // cmocka.h needs the headers above first.
 #include <cmocka.h>
 
+#include "runtime/thread_pool.h"
 #include "tests/conformance/pack.h"
 
 static const struct {
   uint32_t heads, kv_heads, head_dim, window;
-} layers[] = {{4, 2, 8, 0},  {6, 2, 24, 0}, {8, 2, 64, 0},   {4, 1, 128, 0}, {3, 3, 12, 0},
-              {4, 2, 64, 7}, {2, 1, 24, 1}, {2, 2, 128, 40}, {2, 1, 256, 0}, {5, 5, 6, 16},
-              {6, 2, 96, 0}, {7, 1, 80, 0}, {9, 1, 16, 0}};
+  float sharp;  // scores are so many times as large, 0: once
+} layers[] = {{4, 2, 8, 0, 0},
+              {6, 2, 24, 0, 0},
+              {8, 2, 64, 0, 0},
+              {4, 1, 128, 0, 0},
+              {3, 3, 12, 0, 0},
+              {4, 2, 64, 7, 0},
+              {2, 1, 24, 1, 0},
+              {2, 2, 128, 40, 0},
+              {2, 1, 256, 0, 0},
+              {5, 5, 6, 16, 0},
+              {6, 2, 96, 0, 0},
+              {7, 1, 80, 0, 0},
+              {9, 1, 16, 0, 0},
+              {4, 1, 64, 300, 0},
+              // Scores of hundreds, beyond what the unified form can do.
+              {8, 2, 64, 0, 200},
+              {4, 1, 24, 300, 200},
+              {2, 2, 64, 0, -600}};
 static const struct {
   uint32_t M, position, spare;  // spare: capacity past the last token
-} steps[] = {{1, 0, 0},  {1, 37, 3},  {2, 14, 0}, {3, 31, 40}, {5, 0, 0},
-             {17, 0, 1}, {17, 45, 0}, {1, 15, 0}, {3, 190, 0}};
-static const uint32_t tiles[] = {4, 16};
+} steps[] = {{1, 0, 0},   {1, 37, 3}, {2, 14, 0},  {3, 31, 40},  {5, 0, 0},   {17, 0, 1},
+             {17, 45, 0}, {1, 15, 0}, {3, 190, 0}, {17, 505, 0}, {3, 767, 9}, {1, 1100, 0}};
+static const uint32_t tiles[] = {4, 16}, parts[] = {2, 8};
+enum { THREADS = 3 };
+static hone_pool_t *pool;
 
 enum {
   LAYERS = sizeof layers / sizeof *layers,
   STEPS = sizeof steps / sizeof *steps,
   TILES = sizeof tiles / sizeof *tiles,
+  PARTS = sizeof parts / sizeof *parts,
 };
 
 typedef struct attend_case {
   hone_kernel_spec_t spec;
-  size_t rope, decode, prefill[TILES];
-  size_t tiles;  // prefill forms of this case
+  size_t rope, quantize;
+  bool is_sharp;   // scores are beyond what the unified form can do:
+  size_t running;  // decode with the running one, then
+  // Forms of attention: decode first, all with the same result, in f32 and then, where heads are
+  // whole groups, in q8.
+  size_t forms[2 * (1 + TILES + PARTS)], f32_count, count;
 } attend_case_t;
 
 typedef struct problem {
@@ -232,6 +258,19 @@ static void run_rope(const bench_t *bench, size_t isa, const attend_case_t *c, p
   }
 }
 
+static double score_of(const attend_case_t *c, const problem_t *p, const double *q,
+                       const double *k) {
+  double score = 0;
+  for (uint32_t d = 0; d < p->D; d++) score += q[d] * k[d];
+  return score * (double)c->spec.scale;
+}
+
+// How far off an element may be: rounding of a large score is a large part of its weight.
+static double tolerance_of(const attend_case_t *c) {
+  double size = (double)c->spec.scale * sqrt(c->spec.head_dim);
+  return 3e-6 * fmax(1, fabs(size));
+}
+
 // One head of one token, in double; `out` has D elements.
 static void attend_reference(const attend_case_t *c, const problem_t *p, uint32_t m, uint32_t head,
                              double *out) {
@@ -239,14 +278,14 @@ static void attend_reference(const attend_case_t *c, const problem_t *p, uint32_
            last = p->position + m;
   uint32_t window = c->spec.window, first = window && last + 1 > window ? last + 1 - window : 0;
   const double *q = p->q + ((size_t)m * c->spec.heads + head) * p->D;
-  double sum = 0;
+  double sum = 0, largest = -INFINITY;
   for (uint32_t d = 0; d < p->D; d++) out[d] = 0;
+  for (uint32_t j = first; j <= last; j++)
+    largest = fmax(largest, score_of(c, p, q, p->k + ((size_t)kv * total + j) * p->D));
   for (uint32_t j = first; j <= last; j++) {
-    const double *k = p->k + ((size_t)kv * total + j) * p->D,
-                 *v = p->v + ((size_t)kv * total + j) * p->D;
-    double score = 0;
-    for (uint32_t d = 0; d < p->D; d++) score += q[d] * k[d];
-    double weight = exp(score * (double)c->spec.scale);  // scores are small here
+    const double *v = p->v + ((size_t)kv * total + j) * p->D;
+    double score = score_of(c, p, q, p->k + ((size_t)kv * total + j) * p->D);
+    double weight = exp(score - largest);
     sum += weight;
     for (uint32_t d = 0; d < p->D; d++) out[d] += weight * v[d];
   }
@@ -262,38 +301,143 @@ static void check_attend(const attend_case_t *c, const problem_t *p, const regio
     for (uint32_t h = 0; h < c->spec.heads; h++) {
       attend_reference(c, p, m, h, want);
       for (uint32_t d = 0; d < p->D; d++)
-        check_close((double)row[h * p->D + d], want[d], 3e-6, name, m, h * p->D + d);
+        check_close((double)row[h * p->D + d], want[d], tolerance_of(c), name, m, h * p->D + d);
     }
     for (uint64_t i = (uint64_t)c->spec.heads * p->D; i < stride / 4; i++)
       check_close((double)row[i], 0, 0, name, m, i);
   }
 }
 
+// What a kernel that splits heads needs besides, counters zero.
+typedef struct scratch {
+  region_t counters, chunks;
+} scratch_t;
+
+static scratch_t make_scratch(const attend_case_t *c, const problem_t *p) {
+  uint32_t kv = c->spec.kv_heads;
+  uint64_t chunks = hone_chunk_count(c->spec.window, p->capacity);
+  uint64_t bytes = hone_chunk_bytes(c->spec.heads / kv, p->D);
+  scratch_t scratch = {region_create((size_t)p->M * kv * HONE_COUNTER_BYTES),
+                       region_create((size_t)(p->M * kv * chunks * bytes))};
+  memset(scratch.counters.data, 0, scratch.counters.bytes);
+  return scratch;
+}
+
+static void destroy_scratch(scratch_t *scratch, const char *name) {
+  for (size_t i = 0; i < scratch->counters.bytes; i++)
+    if (scratch->counters.data[i]) fail_msg("%s: a counter is not zero at the end", name);
+  region_check(&scratch->counters, name);
+  region_check(&scratch->chunks, name);
+  region_destroy(&scratch->counters);
+  region_destroy(&scratch->chunks);
+}
+
+typedef struct call {
+  hone_kernel_fn *kernel;
+  const hone_kernel_args_t *args;
+} call_t;
+
+static void call_kernel(void *data, int64_t begin, int64_t end) {
+  const call_t *call = data;
+  call->kernel(call->args, begin, end);
+}
+
+// The same on several threads, several times: who folds differs.
+static void run_threads(const bench_t *bench, size_t isa, size_t kernel,
+                        const hone_kernel_args_t *args, const region_t *want) {
+  hone_kernel_args_t again = *args;
+  region_t out = region_create(want->bytes);
+  int64_t units = bench_units(&bench->specs.items[kernel], args->M);
+  again.ptr[3] = out.data;
+  call_t call = {bench->isa[isa].kernels[kernel], &again};
+  for (int i = 0; i < 2; i++) {
+    hone_pool_run(pool, THREADS, units, call_kernel, &call);
+    if (memcmp(out.data, want->data, want->bytes) != 0)
+      fail_msg("%s: threads change the result", bench_name(bench, isa, kernel));
+  }
+  region_destroy(&out);
+}
+
+static region_t run_form(const bench_t *bench, size_t isa, const attend_case_t *c,
+                         const problem_t *p, const region_t *qkv, size_t kernel) {
+  const hone_kernel_spec_t *spec = &bench->specs.items[kernel];
+  const char *name = bench_name(bench, isa, kernel);
+  uint64_t stride = hone_row_bytes(spec->output, (uint64_t)spec->heads * p->D);
+  region_t out = region_create((size_t)stride * p->M);
+  scratch_t scratch = {0};
+  hone_kernel_args_t args = {.M = p->M, .position = p->position, .capacity = p->capacity};
+  args.ptr[0] = qkv->data, args.ptr[1] = p->keys.data, args.ptr[2] = p->values.data,
+  args.ptr[3] = out.data;
+  if (spec->schedule.split) {
+    scratch = make_scratch(c, p);
+    args.ptr[4] = scratch.counters.data, args.ptr[5] = scratch.chunks.data;
+  }
+  bench_run(bench, isa, kernel, &args, &(outputs_t){1, {3}, {&out}});
+  if (spec->schedule.split) {
+    run_threads(bench, isa, kernel, &args, &out);
+    destroy_scratch(&scratch, name);
+  }
+  return out;
+}
+
+// The f32 result as quantize makes it q8.
+static region_t quantize(const bench_t *bench, size_t isa, const attend_case_t *c,
+                         const problem_t *p, const region_t *reals) {
+  uint64_t stride = hone_row_bytes(HONE_Q8, (uint64_t)c->spec.heads * p->D);
+  region_t out = region_create((size_t)stride * p->M);
+  hone_kernel_args_t args = {.M = p->M, .ptr = {reals->data, out.data}};
+  bench_run(bench, isa, c->quantize, &args, &(outputs_t){1, {1}, {&out}});
+  return out;
+}
+
 static void run_case(const bench_t *bench, size_t isa, const attend_case_t *c, size_t step) {
   uint64_t random = step * 1000 + c->spec.head_dim;
   problem_t p = make_problem(c, step, &random);
-  region_t qkv, first = {0};
+  region_t qkv, want = {0};
   run_rope(bench, isa, c, &p, &qkv);
-  for (size_t i = 0; i < 1 + c->tiles; i++) {
-    size_t kernel = i == 0 ? c->decode : c->prefill[i - 1];
-    region_t out = region_create(hone_row_bytes(HONE_F32, (uint64_t)c->spec.heads * p.D) * p.M);
-    hone_kernel_args_t args = {.M = p.M, .position = p.position, .capacity = p.capacity};
-    args.ptr[0] = qkv.data, args.ptr[1] = p.keys.data, args.ptr[2] = p.values.data,
-    args.ptr[3] = out.data;
-    bench_run(bench, isa, kernel, &args, &(outputs_t){1, {3}, {&out}});
-    const char *name = bench_name(bench, isa, kernel);
+  if (c->is_sharp) {
+    region_t out = run_form(bench, isa, c, &p, &qkv, c->running);
+    check_attend(c, &p, &out, bench_name(bench, isa, c->running));
+    region_destroy(&out);
+  }
+  for (size_t i = 0; i < c->count; i++) {
+    region_t out = run_form(bench, isa, c, &p, &qkv, c->forms[i]);
+    const char *name = bench_name(bench, isa, c->forms[i]);
     if (i == 0) {
       check_attend(c, &p, &out, name);
-      first = out;
+      want = out;
       continue;
     }
-    if (memcmp(first.data, out.data, out.bytes) != 0)
+    if (i == c->f32_count) {
+      region_t reals = want;
+      want = quantize(bench, isa, c, &p, &reals);
+      region_destroy(&reals);
+    }
+    if (memcmp(want.data, out.data, out.bytes) != 0)
       fail_msg("%s, step %zu: differs from decode", name, step);
     region_destroy(&out);
   }
-  region_destroy(&first);
+  region_destroy(&want);
   region_destroy(&qkv);
   destroy_problem(&p);
+}
+
+static void add_forms(bench_t *bench, attend_case_t *c, hone_storage_t output) {
+  hone_kernel_spec_t spec = c->spec;
+  spec.output = output;
+  spec.family = HONE_FAMILY_ATTEND_DECODE;
+  c->forms[c->count++] = bench_add(bench, &spec);
+  for (size_t i = 0; i < (output == HONE_F32 ? PARTS : 1); i++) {
+    spec.schedule.split = parts[i];
+    c->forms[c->count++] = bench_add(bench, &spec);
+  }
+  spec.schedule.split = 0;
+  spec.family = HONE_FAMILY_ATTEND_PREFILL;
+  size_t count = spec.head_dim > 64 || output == HONE_Q8 ? 1 : TILES;  // large heads compile slowly
+  for (size_t i = 0; i < count; i++) {
+    spec.schedule.tokens = tiles[i];
+    c->forms[c->count++] = bench_add(bench, &spec);
+  }
 }
 
 static attend_case_t make_case(bench_t *bench, size_t layer, hone_storage_t cache) {
@@ -302,24 +446,33 @@ static attend_case_t make_case(bench_t *bench, size_t layer, hone_storage_t cach
                               .head_dim = layers[layer].head_dim,
                               .window = layers[layer].window,
                               .cache = cache,
+                              .unified = layers[layer].sharp != 0 || (layer * 3 + cache) % 2,
                               .scale = 1.0f / sqrtf((float)layers[layer].head_dim)}};
+  c.is_sharp = layers[layer].sharp != 0;
+  if (c.is_sharp) c.spec.scale *= layers[layer].sharp;
   hone_kernel_spec_t spec = c.spec;
   spec.family = HONE_FAMILY_ROPE_KV;
   c.rope = bench_add(bench, &spec);
-  spec.family = HONE_FAMILY_ATTEND_DECODE;
-  c.decode = bench_add(bench, &spec);
-  spec.family = HONE_FAMILY_ATTEND_PREFILL;
-  c.tiles = spec.head_dim > 64 ? 1 : TILES;  // large heads compile slowly
-  for (size_t t = 0; t < c.tiles; t++) {
-    spec.schedule.tokens = tiles[t];
-    c.prefill[t] = bench_add(bench, &spec);
+  if (c.is_sharp) {
+    spec.family = HONE_FAMILY_ATTEND_DECODE;
+    spec.unified = 0;
+    c.running = bench_add(bench, &spec);
   }
+  add_forms(bench, &c, HONE_F32);
+  c.f32_count = c.count;
+  if (spec.head_dim % HONE_GROUP) return c;
+  spec = (hone_kernel_spec_t){
+      .family = HONE_FAMILY_QUANTIZE, .output = HONE_Q8, .K = c.spec.heads * c.spec.head_dim};
+  c.quantize = bench_add(bench, &spec);
+  add_forms(bench, &c, HONE_Q8);
   return c;
 }
 
 static void test_attend(void **state) {
   (void)state;
   static const hone_storage_t caches[] = {HONE_F32, HONE_F16, HONE_Q8};
+  hone_status_t status = {0};
+  if (!hone_pool_create(THREADS, &pool, &status)) fail_msg("%s", status.message);
   bench_t *bench = bench_create();
   attend_case_t cases[3 * LAYERS];
   size_t count = 0;
@@ -332,6 +485,7 @@ static void test_attend(void **state) {
     }
   }
   bench_destroy(bench);
+  hone_pool_destroy(pool);
 }
 
 int main(void) {

@@ -71,6 +71,16 @@ static void test_refusals(void **state) {
   refuses(session, &spec, "cache");
   spec.cache = HONE_F16, spec.family = HONE_FAMILY_ATTEND_PREFILL;
   refuses(session, &spec, "tokens = 0");
+  spec.schedule = (hone_schedule_t){.tokens = 4, .split = 2};
+  refuses(session, &spec, "split heads: use attend_decode");
+  spec.schedule = (hone_schedule_t){.split = 65}, spec.family = HONE_FAMILY_ATTEND_DECODE;
+  refuses(session, &spec, "split = 65");
+  spec.schedule.split = 2, spec.kv_heads = 1, spec.heads = 129;
+  refuses(session, &spec, "more than 128 heads");
+  spec.heads = 2, spec.output = HONE_B1;
+  refuses(session, &spec, "neither f32 nor q8");
+  spec.head_dim = 48, spec.output = HONE_Q8;
+  refuses(session, &spec, "no whole groups of 64");
   spec = (hone_kernel_spec_t){.family = HONE_FAMILY_NORM, .K = 64, .output = HONE_NF4};
   refuses(session, &spec, "output");
   spec.output = HONE_F32, spec.rotate = 64;
@@ -177,6 +187,10 @@ static void test_names(void **state) {
   hone_kernel_spec_units(&spec, &count, &rows);
   assert_int_equal(count, 2);
   assert_int_equal(rows, 8);
+  spec.family = HONE_FAMILY_ATTEND_DECODE;
+  spec.schedule = (hone_schedule_t){.split = 4};
+  hone_kernel_spec_units(&spec, &count, &rows);
+  assert_true(count == 8 && rows == 1);
   hone_arena_destroy(arena);
 }
 

@@ -74,6 +74,19 @@ expect_exit 0 "$hone" compile own.mlir -o narrow --target cpu:avx512,avx2
 same "text of a model that speaks of a level that is left out" "$text" "$(ask narrow --isa avx2)"
 expect_exit 1 "$hone" compile "$story_model" -o refused --target cpu:avx1024
 err_has "'avx1024' is no instruction set level; there are amx, avx512, avx2"
+# The form of softmax: one for the model, shown, and another on request.
+expect_exit 0 "$hone" inspect auto --dataflow
+out_has "softmax=unified"
+expect_exit 0 "$hone" compile "$story_model" -o running --weights nf4 --softmax running
+same "text with --softmax running" "$text" "$(ask running)"
+expect_exit 0 "$hone" inspect running --dataflow
+checks=$((checks + 1))
+grep -q "softmax=" out && bad "--softmax running is not what was compiled"
+expect_exit 1 "$hone" compile model.mlir -o refused --softmax running
+err_has "the model gives its softmax, and --softmax another"
+sed 's/hone\.softmax = "unified"/hone.softmax = "fast"/' model.mlir >wrong.mlir
+expect_exit 1 "$hone" compile wrong.mlir -o refused
+err_has "hone.softmax is 'fast'; it can be running or unified"
 
 expect_exit 2 "$hone" compile "$story_model" -o refused --dataflow fast
 err_has "auto|gemv|flat|gemm"

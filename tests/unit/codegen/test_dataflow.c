@@ -200,6 +200,36 @@ static void every_row_count_has_an_entry(void **state) {
   check_table(&job);
 }
 
+// Few kv heads leave threads without work, unless heads are split; enough of them are left whole,
+// and so are heads of a context that has too few chunks.
+static void heads_split_where_threads_wait(void **state) {
+  (void)state;
+  hone_cpu_facts_t many = *hone_cpu_facts_default();
+  many.threads = 16;
+  many.socket_gbs *= 8;
+  static const struct {
+    uint32_t kv_heads, threads, context, split;
+  } cases[] = {{1, 2, 4096, 2}, {8, 2, 4096, 0},   {2, 2, 4096, 0},    {1, 2, 256, 0},
+               {1, 1, 4096, 0}, {1, 16, 8192, 16}, {4, 16, 131072, 4}, {1, 16, 1024, 4}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    many.threads = cases[i].threads;
+    hone_kernel_spec_t attend = {.family = HONE_FAMILY_ATTEND_DECODE,
+                                 .heads = 16,
+                                 .kv_heads = cases[i].kv_heads,
+                                 .head_dim = 64,
+                                 .cache = HONE_F16,
+                                 .scale = 0.125f};
+    hone_cpu_dataflow_job_t job = job_of(&attend, 0);
+    job.families = 1 << HONE_FAMILY_ATTEND_DECODE | 1 << HONE_FAMILY_ATTEND_PREFILL;
+    job.facts = &many;
+    job.context = cases[i].context;
+    hone_cpu_dataflow_t flow = select_flow(&job);
+    assert_int_equal(choice_at(&flow, 1)->family, HONE_FAMILY_ATTEND_DECODE);
+    assert_int_equal(choice_at(&flow, 1)->schedule.split, cases[i].split);
+    assert_int_equal(choice_at(&flow, 256)->schedule.split, 0);
+  }
+}
+
 // Where the table switches, the new choice wins; the old one would not have a row earlier.
 static void switches_win_by_more_than_noise(void **state) {
   (void)state;
@@ -421,6 +451,7 @@ int main(void) {
       cmocka_unit_test(columns_are_split_for_many_threads),
       cmocka_unit_test(tiles_are_for_many_tokens),
       cmocka_unit_test(every_row_count_has_an_entry),
+      cmocka_unit_test(heads_split_where_threads_wait),
       cmocka_unit_test(switches_win_by_more_than_noise),
       cmocka_unit_test(decode_and_prefill_differ),
       cmocka_unit_test(selection_repeats),

@@ -47,6 +47,7 @@ static void refuses_bad_headers(void **state) {
   REFUSES(plan.rope[1] = NAN, "rope");
   REFUSES(plan.plan.eos_count = 17, "eos_count");
   REFUSES(plan.plan.bos = TOY_VOCAB, "bos");
+  REFUSES(plan.plan.split_rows = plan.plan.batch + 1, "split_rows");
   REFUSES(plan.plan.body_count = 3, "body_count");
   REFUSES(plan.plan.argmax_flow = 4, "argmax_flow");
 }
