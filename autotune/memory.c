@@ -18,7 +18,7 @@ bool hone_guarded_create(size_t bytes, hone_guarded_t *out, hone_status_t *statu
     return hone_fail(status, HONE_EXHAUSTED, "no memory for %zu bytes to measure with: %s", bytes,
                      strerror(errno));
   }
-  (void)madvise(pages + PAGE, inner, MADV_NOHUGEPAGE);
+  (void)madvise(pages + PAGE, inner, MADV_HUGEPAGE);  // as a program maps its weights
   *out = (hone_guarded_t){pages + PAGE + (inner - rounded), rounded, pages, whole};
   memset(pages + PAGE, PATTERN, inner - rounded);
   return true;

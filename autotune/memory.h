@@ -15,7 +15,7 @@ typedef struct hone_guarded {  // zero is none
   size_t page_bytes;  // of the whole mapping
 } hone_guarded_t;
 
-// Zeroed; in small pages, as a mapped file is.
+// Zeroed; in huge pages where there are some, as the weights of a program are.
 HONE_MUST_CHECK bool hone_guarded_create(size_t bytes, hone_guarded_t *out, hone_status_t *status);
 void hone_guarded_destroy(hone_guarded_t *guarded);
 void hone_guarded_protect(hone_guarded_t *guarded, bool is_read_only);

@@ -69,7 +69,7 @@ static size_t level_of(const hone_cpu_isa_t *isa) { return (size_t)(isa - hone_c
 
 // GB/s for each of `threads` threads. Asked for too late or too early, data is not there in time.
 static double bandwidth(const hone_cpu_facts_t *facts, uint32_t prefetch, uint32_t threads) {
-  double in_time = prefetch ? 1 - 0.25 * fabs(log2(prefetch / 64.0)) : 0;
+  double in_time = prefetch ? 1 - 0.25 * fabs(log2(prefetch / facts->ahead_lines)) : 0;
   double gain = in_time > 0 ? in_time * (facts->asked_gbs - facts->core_gbs) : 0;
   double core = facts->core_gbs + gain, share = facts->socket_gbs / threads;
   return core < share ? core : share;

@@ -71,6 +71,12 @@ static void asking_ahead_pays_while_memory_bounds(void **state) {
   hone_cpu_cost_t plain = hone_cpu_cost(&spec, hone_cpu_isa_at(0), hone_cpu_facts_default(), 1, 1);
   assert_true(plain.memory_ns > plain.compute_ns);
   assert_true(cost(&asked, 0, 1, 1) < plain.ns);
+  asked.schedule.prefetch = (uint32_t)hone_cpu_facts_default()->ahead_lines;
+  double best = cost(&asked, 0, 1, 1);
+  for (uint32_t off = 0; off < 2; off++) {
+    asked.schedule.prefetch = (uint32_t)hone_cpu_facts_default()->ahead_lines * (off ? 4 : 1) / 2;
+    assert_true(cost(&asked, 0, 1, 1) > best);
+  }
 }
 
 // Every format that is multiplied has constants: no cost is free.
