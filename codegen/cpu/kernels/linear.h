@@ -50,6 +50,9 @@ typedef struct linear_block {
 // Groups [from, to), at most a fold, from zero.
 void linear_sum(linear_t *l, const linear_block_t *block, ir_value_t from, ir_value_t to,
                 ir_value_t *acc);
+// Outputs of half a tile, or a whole one, for token m: `y` with bias, gated activation and
+// residual.
+void linear_output(linear_t *l, ir_value_t y, ir_value_t tile, int half, ir_value_t m);
 // Outputs from accumulators.
 void linear_finish(linear_t *l, const linear_block_t *block, const ir_value_t *acc);
 // What is done before a unit's outputs for tokens [from, to) are made, and after.
