@@ -245,29 +245,27 @@ ir_value_t ir_stack(ir_builder_t *b, int64_t bytes, int64_t alignment) {
   return create_one(b, &(ir_op_spec_t){"llvm.alloca", &count, 1, &type, 1, attributes, 2, NULL, 0});
 }
 
-ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type,
-                             const ir_value_t *operands, size_t count) {
-  if (ir_failed(b)) return (ir_value_t){0};
+// `type` NULL: no result.
+static MlirOperation call_intrinsic(ir_builder_t *b, const char *name, const ir_type_t *type,
+                                    const ir_value_t *operands, size_t count) {
   int32_t segments[] = {(int32_t)count, 0};
   ir_named_t attributes[] = {
       {"intrin", mlirStringAttrGet(b->context, text_ref(name))},
       {"operandSegmentSizes", mlirDenseI32ArrayGet(b->context, 2, segments)},
       {"op_bundle_sizes", mlirDenseI32ArrayGet(b->context, 0, NULL)},
   };
-  return create_one(
-      b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, &type, 1, attributes, 3, NULL, 0});
+  return ir_create(b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, type, type ? 1 : 0,
+                                      attributes, 3, NULL, 0});
+}
+
+ir_value_t ir_intrinsic_emit(ir_builder_t *b, const char *name, ir_type_t type,
+                             const ir_value_t *operands, size_t count) {
+  if (!usable(b, name, operands, count)) return (ir_value_t){0};
+  return ir_result(call_intrinsic(b, name, &type, operands, count), 0);
 }
 
 void ir_effect(ir_builder_t *b, const char *name, const ir_value_t *operands, size_t count) {
-  if (!usable(b, name, operands, count)) return;
-  int32_t segments[] = {(int32_t)count, 0};
-  ir_named_t attributes[] = {
-      {"intrin", mlirStringAttrGet(b->context, text_ref(name))},
-      {"operandSegmentSizes", mlirDenseI32ArrayGet(b->context, 2, segments)},
-      {"op_bundle_sizes", mlirDenseI32ArrayGet(b->context, 0, NULL)},
-  };
-  ir_create(
-      b, &(ir_op_spec_t){"llvm.call_intrinsic", operands, count, NULL, 0, attributes, 3, NULL, 0});
+  if (usable(b, name, operands, count)) call_intrinsic(b, name, NULL, operands, count);
 }
 
 // ---- scopes

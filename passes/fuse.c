@@ -226,42 +226,16 @@ static bool can_quantize(fuse_t *f, MlirOperation op, MlirOperation quantize) {
          ir_epilogue_is_gated(ir_op_epilogue(op, f->model->session)) && rotate <= HONE_GROUP;
 }
 
-// The op again, its result yet to be given its type.
-static bool emit_again(fuse_t *f, ir_builder_t *b, MlirOperation op, ir_value_t *out) {
-  ir_attention_t attention;
-  ir_value_t x = ir_op_operand(op, 0);
-  switch (ir_op_kind(op)) {
-    case IR_OP_NORM:
-      *out = ir_norm(b, x, ir_op_operand(op, 1), ir_op_float(op, "epsilon", 0));
-      return true;
-    case IR_OP_ATTEND_PACKED:
-      if (!ir_op_attention(op, f->model->session, &attention))
-        return hone_fail(f->status, HONE_INVALID, "@%s: attention lacks attributes", f->block);
-      *out = ir_attend_packed(b, x, &attention);
-      return true;
-    default:
-      *out = ir_linear(b, x, ir_op_operand(op, 1), ir_op_operand(op, 2), ir_op_operand(op, 3),
-                       ir_op_epilogue(op, f->model->session));
-      return true;
-  }
-}
-
 // quantize(norm(x, g))  ->  norm(x, g) with a quantized result, if nobody reads the f32 one;
 // quantize(linear(x, W) gated)  ->  the same; quantize(attend_packed(qkv))  ->  the same
 static bool fuse_quantize(fuse_t *f, MlirOperation quantize) {
   ir_value_t value = ir_op_operand(quantize, 0);
   MlirOperation op = hone_value_owner(value);
   if (hone_value_uses(value) != 1 || !can_quantize(f, op, quantize)) return true;
-  hone_rewrite_t rewrite;
-  hone_rewrite_begin(&rewrite, f->model, quantize, f->status);
-  ir_value_t fused;
-  if (!emit_again(f, &rewrite.builder, op, &fused)) return false;
-  if (!hone_rewrite_end(&rewrite)) return false;
-  mlirValueSetType(fused, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
   int64_t rotate = ir_op_int(quantize, "rotate", 0);
-  if (rotate) hone_op_set_int(hone_value_owner(fused), "rotate", rotate);
-  hone_op_replace(quantize, fused);
-  mlirOperationDestroy(op);  // nobody reads it, but attention is not taken for dead
+  mlirValueSetType(value, mlirValueGetType(mlirOperationGetResult(quantize, 0)));
+  if (rotate) hone_op_set_int(op, "rotate", rotate);
+  hone_op_replace(quantize, value);
   return true;
 }
 

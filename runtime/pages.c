@@ -26,7 +26,7 @@ static void *reserve_like(uint64_t offset, uint64_t bytes) {
   if (space == MAP_FAILED) return NULL;
   uint64_t skip = (offset - (uintptr_t)space) % HUGE_BYTES;
   if (skip) munmap(space, skip);
-  if (skip < HUGE_BYTES) munmap(space + skip + bytes, HUGE_BYTES - skip);
+  munmap(space + skip + bytes, HUGE_BYTES - skip);
   return space + skip;
 }
 

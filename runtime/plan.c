@@ -88,6 +88,7 @@ static bool check_model(const hone_plan_t *plan, hone_status_t *status) {
   if (hone_cache_item_bytes((hone_storage_t)plan->cache_storage) == 0) {
     return fail_field(status, "cache_storage", plan->cache_storage);
   }
+  if (plan->heads % plan->kv_heads != 0) return fail_field(status, "kv_heads", plan->kv_heads);
   if (plan->split_rows > plan->batch) return fail_field(status, "split_rows", plan->split_rows);
   if (plan->rope_count != 0 && plan->rope_count != plan->head_dim / 2) {
     return fail_field(status, "rope_count", plan->rope_count);

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "codegen/cpu/kernels/kernels.h"
+#include "codegen/cpu/kernels/attend.h"
 #include "codegen/cpu/linear_block.h"
 
 enum {
@@ -12,7 +12,6 @@ enum {
   PREFILL_TOKENS_LIMIT = 64,
   ROWS_LIMIT = 64,
   SPLIT_LIMIT = 64,
-  SPLIT_HEADS_LIMIT = 128,
 };
 
 // ---- checks
@@ -134,8 +133,12 @@ static bool check_parts(const hone_kernel_spec_t *spec, hone_status_t *status) {
     return hone_fail(status, HONE_UNSUPPORTED,
                      "no cpu kernel %s for split = %u: it must be at most %d",
                      hone_family_name(spec->family), split, (int)SPLIT_LIMIT);
-  return spec->heads / spec->kv_heads <= SPLIT_HEADS_LIMIT ||
-         refuse(spec, "a split of more than 128 heads that share one kv head", status);
+  if (spec->heads / spec->kv_heads <= ATTEND_ROWS_LIMIT) return true;
+  return hone_fail(
+      status, HONE_UNSUPPORTED,
+      "no cpu kernel %s for a split of more than %d heads that share one kv head, here "
+      "%u: leave split out",
+      hone_family_name(spec->family), (int)ATTEND_ROWS_LIMIT, spec->heads / spec->kv_heads);
 }
 
 static bool check_attend_output(const hone_kernel_spec_t *spec, hone_status_t *status) {

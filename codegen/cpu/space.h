@@ -16,6 +16,6 @@ size_t hone_cpu_axis_count(void);
 const hone_cpu_axis_t *hone_cpu_axis_at(size_t index);
 // Grows whenever the same schedule may build another kernel than before; part of what identifies a
 // measurement.
-enum { HONE_CPU_SPACE_VERSION = 3 };
+enum { HONE_CPU_SPACE_VERSION = 4 };
 
 #endif

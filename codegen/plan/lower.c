@@ -112,8 +112,7 @@ uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
   return (uint32_t)draft->flows[0].count - 1;
 }
 
-// The most rows that a split kernel is chosen for.
-static uint32_t split_rows(const hone_lower_t *lower, const hone_lower_choices_t *levels) {
+uint32_t hone_lower_split_rows(const hone_lower_t *lower, const hone_lower_choices_t *levels) {
   uint32_t most = 0,
            batch = lower->is_head ? lower->draft->header.head_batch : lower->draft->header.batch;
   for (size_t isa = 0; isa < lower->options->isa_count; isa++) {
@@ -128,7 +127,7 @@ static uint32_t split_rows(const hone_lower_t *lower, const hone_lower_choices_t
 
 bool hone_lower_parts(hone_lower_t *lower, const hone_kernel_spec_t *spec,
                       const hone_lower_choices_t *choices, hone_operand_t *out_operand) {
-  uint32_t rows = split_rows(lower, choices);
+  uint32_t rows = hone_lower_split_rows(lower, choices);
   if (rows == 0) return true;
   for (size_t i = 0; i < lower->parts.count; i++) {
     const hone_lower_parts_t *known = &lower->parts.items[i];
@@ -139,7 +138,9 @@ bool hone_lower_parts(hone_lower_t *lower, const hone_kernel_spec_t *spec,
   uint64_t bytes = hone_parts_bytes(spec->N, spec->K, rows);
   if (bytes > UINT32_MAX)
     return hone_fail(lower->status, HONE_UNSUPPORTED,
-                     "the parts of %u split rows of %u columns are too large", rows, spec->K);
+                     "the parts of %u split rows of %u columns are too large: leave split out of "
+                     "hone.dataflow, or bound it by '< M'",
+                     rows, spec->K);
   *out_operand = (hone_operand_t){.space = HONE_SPACE_PARTS,
                                   .row_bytes = (uint32_t)bytes,
                                   .offset = lower->draft->header.parts_bytes};

@@ -77,7 +77,11 @@ static bool expect_f32(hone_lower_t *lower, ir_value_t value, const char *what) 
                    hone_format_info(shape.storage)->name);
 }
 
-// Launch of an op with one spec: flow from the attribute, operand `out` is the result.
+enum { ROPE_COUNT = 3 };  // table of angles, keys and values of the attention that comes next
+enum { X, WEIGHT, BIAS, RESIDUAL, OUT, ROPE, PARTS = ROPE + ROPE_COUNT, LINEAR_COUNT };
+
+// Launch of an op with one spec: flow from the attribute, operand `out` is the result; those of
+// linears get room for their parts.
 static bool launch(hone_lower_t *lower, MlirOperation op, const char *part, uint32_t families,
                    const hone_kernel_spec_t *spec, hone_operand_t *operands, size_t out,
                    size_t count) {
@@ -85,7 +89,7 @@ static bool launch(hone_lower_t *lower, MlirOperation op, const char *part, uint
   if (!read_flow(lower, op, families, choices)) return false;
   uint32_t flow = hone_lower_flow(lower, spec, choices);
   if (hone_family_is_linear(spec->family) &&
-      !hone_lower_parts(lower, spec, choices, &operands[count - 1]))
+      !hone_lower_parts(lower, spec, choices, &operands[PARTS]))
     return false;
   if (!hone_lower_result(lower, op, &operands[out])) return false;
   hone_lower_launch(lower, part, flow, operands, count);
@@ -193,8 +197,6 @@ static const char *last_part(const char *recipe) {
   return dot ? dot + 1 : recipe ? recipe : "linear";
 }
 
-enum { X, WEIGHT, BIAS, RESIDUAL, OUT, ROPE, PARTS = ROPE + 3, LINEAR_COUNT };
-enum { ROPE_COUNT = 3 };  // table of angles, keys and values of the attention that comes next
 static const uint32_t linear_families = IN(GEMV) | IN(FLAT) | IN(GEMM);
 static const uint32_t attend_families = IN(ATTEND_DECODE) | IN(ATTEND_PREFILL);
 
@@ -299,7 +301,8 @@ static bool describe_attention(hone_lower_t *lower, MlirOperation op, const ir_a
   return true;
 }
 
-// Whether the linear that makes q, k and v has turned and cached them already.
+// Whether the linear that makes q, k and v has turned and cached them already. A block has one
+// attention (ir/verify_op.c), so the layer that was next when the linear was lowered is still.
 static bool is_rope_done(const hone_lower_t *lower, MlirOperation op) {
   ir_value_t qkv = ir_op_operand(op, 0);
   if (!mlirValueIsAOpResult(qkv)) return false;
@@ -324,17 +327,9 @@ static void lower_rope(hone_lower_t *lower, const hone_kernel_spec_t *attend,
 // Whether some rows have their heads split; the plan gets room for the most of them.
 static bool note_split(hone_lower_t *lower, const hone_lower_choices_t *levels) {
   hone_plan_t *header = &lower->draft->header;
-  bool is_split = false;
-  for (size_t isa = 0; isa < lower->options->isa_count; isa++) {
-    for (size_t i = 0; i < levels[isa].count; i++) {
-      const hone_flow_choice_t *choice = &levels[isa].items[i];
-      if (choice->schedule.split <= 1) continue;
-      uint32_t rows = choice->below <= header->batch ? choice->below - 1 : header->batch;
-      if (rows > header->split_rows) header->split_rows = rows;
-      is_split = true;
-    }
-  }
-  return is_split;
+  uint32_t rows = hone_lower_split_rows(lower, levels);
+  if (rows > header->split_rows) header->split_rows = rows;
+  return rows > 0;
 }
 
 // attend_packed -> rope_kv (rotates q in place, fills the cache), if the linear before it has not

@@ -50,6 +50,8 @@ HONE_MUST_CHECK bool hone_lower_result(hone_lower_t *lower, MlirOperation op,
 // Index of the flow that runs `spec` by `choices` (of each level; each sets family and schedule).
 uint32_t hone_lower_flow(hone_lower_t *lower, const hone_kernel_spec_t *spec,
                          const hone_lower_choices_t *choices);
+// The most rows that a kernel with `split` is chosen for, 0: none is.
+uint32_t hone_lower_split_rows(const hone_lower_t *lower, const hone_lower_choices_t *levels);
 // The place of a linear's parts if some rows have its columns split; none else. Linears of one
 // shape share it.
 HONE_MUST_CHECK bool hone_lower_parts(hone_lower_t *lower, const hone_kernel_spec_t *spec,

@@ -10,6 +10,8 @@
 // finish folds them: no second launch, and no thread waits.
 #include "codegen/cpu/kernels/attend.h"
 
+#include <assert.h>
+
 // The pads of an out row belong to the unit of the last kv head.
 static void store_pads(attend_t *a, ir_value_t m, ir_value_t kv_head) {
   kernel_t *k = a->k;
@@ -256,6 +258,7 @@ static void run_part(attend_t *a, const tile_t *tile, ir_value_t kv_head, ir_val
 
 static void emit_split(attend_t *a) {
   kernel_t *k = a->k;
+  assert(a->passes == 1);  // kernel_emit.c refuses more heads than a tile has rows
   ir_builder_t *b = k->b;
   ir_value_t parts = ir_i64(b, k->spec->schedule.split);
   IR_FOR (b, unit, k->begin, k->end, k->one) {

@@ -1,13 +1,12 @@
 // Scores of one step to weights. Keys that a row may not see get weight exactly 0, so that a step
 // without any leaves it as it was. Two forms:
 //   running  exp(score - largest score so far of the chunk); what was summed shrinks as that grows.
-//   unified  exp(score), after FlashDecoding++ (Hong et al., 2024, section 3) with 0 as the
-//   constant
-//            that replaces the largest score, which f32 has the range for. Only sums are checked,
-//            at the end of a chunk: one too large had scores near overflow; one too small is all
-//            that is left of scores of which some may have vanished. Such rows are computed again
-//            in the running form. Whether a row is depends on its own scores alone: tiles of any
-//            size and split heads give the same bits.
+//   unified  exp(score), after FlashDecoding++ (Hong et al., 2024, section 3): the constant 0
+//            replaces the largest score, which f32 has the range for. Only sums are checked, at the
+//            end of a chunk: one too large had scores near overflow; one too small is all that is
+//            left of scores of which some may have vanished. Such rows are computed again in the
+//            running form. Whether a row is depends on its own scores alone: tiles of any size and
+//            split heads give the same bits.
 #include "codegen/cpu/kernels/attend.h"
 
 // Sums between these are exact enough: exp(69) and exp(-39), where what exp takes for 0 is smaller
@@ -20,10 +19,12 @@ typedef struct view {
   ir_value_t first, last;  // splat i32
 } view_t;
 
+// Rows that pad a block repeat the last token: of keys behind it, nothing is known.
 static ir_value_t position_of(attend_t *a, const tile_t *tile, ir_value_t row) {
   ir_builder_t *b = a->k->b;
-  ir_value_t heads = ir_i64(b, a->heads);
-  ir_value_t token = ir_op(b, divui, row, heads);
+  ir_value_t heads = ir_i64(b, a->heads), last_token = kernel_plus(a->k, tile->count, -1);
+  ir_value_t row_token = ir_op(b, divui, row, heads);
+  ir_value_t token = ir_op(b, minsi, row_token, last_token);
   ir_value_t m = ir_op(b, addi, tile->from, token);
   return ir_op(b, addi, a->position, m);
 }

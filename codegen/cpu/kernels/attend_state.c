@@ -3,8 +3,6 @@
 // how chunks fold together, and how it ends as rows of the output.
 #include "codegen/cpu/kernels/attend.h"
 
-#include <mlir-c/BuiltinTypes.h>
-
 ir_value_t attend_row(attend_t *a, ir_value_t base, ir_value_t row, int64_t floats) {
   return kernel_at(a->k, base, row, floats * 4);
 }
@@ -86,7 +84,7 @@ void attend_clear(attend_t *a, const tile_t *tile) {
   }
 }
 
-// a b + c d, as every kernel computes it.
+// x x_part + y y_part, as every kernel computes it.
 static ir_value_t blend(attend_t *a, ir_value_t x, ir_value_t x_part, ir_value_t y,
                         ir_value_t y_part) {
   ir_value_t product = ir_op(a->k->b, mulf, x, x_part);

@@ -10,16 +10,15 @@ typedef struct columns {
   ir_value_t first;  // column, i64
 } columns_t;
 
-// Values of key `slot` of a block, or of the tile's f32 copy (ATTEND_STEP, columns).
-static ir_value_t load_values(attend_t *a, const columns_t *c, ir_value_t row, int vector,
-                              bool widened) {
+// Values of the key whose row is `row`: of a block, or of the tile's f32 copy (ATTEND_STEP,
+// columns).
+static ir_value_t load_values(attend_t *a, ir_value_t row, int vector, bool widened) {
   kernel_t *k = a->k;
   if (widened) return attend_load(a, row, vector);
   int column = vector * k->lanes;
   int64_t elements = (int64_t)column / HONE_CACHE_BLOCK * HONE_CACHE_BLOCK * HONE_CACHE_BLOCK +
                      column % HONE_CACHE_BLOCK;
   ir_value_t at = ir_advance(k->b, row, elements * a->cache.item);
-  (void)c;
   return cache_load(k, at);
 }
 
@@ -45,7 +44,7 @@ static void widen_values(attend_t *a, const columns_t *c, ir_value_t blocks, ir_
     ir_value_t from = value_row(a, c, blocks, block, slot);
     ir_value_t to = wide_row(a, c, key);
     for (int v = 0; v < c->vectors; v++) {
-      ir_value_t value = load_values(a, c, from, v, false);
+      ir_value_t value = load_values(a, from, v, false);
       attend_put(a, value, to, v);
     }
   }
@@ -66,7 +65,7 @@ static void add_keys(attend_t *a, const columns_t *c, ir_value_t from, ir_value_
     for (int u = 0; u < unroll; u++) {
       ir_value_t values[ATTEND_VECTORS];
       ir_value_t row = ir_advance(b, rows, u * stride);
-      for (int v = 0; v < c->vectors; v++) values[v] = load_values(a, c, row, v, a->widens);
+      for (int v = 0; v < c->vectors; v++) values[v] = load_values(a, row, v, a->widens);
       for (int r = 0; r < a->block; r++) {
         ir_value_t weight = attend_splat(a, at, ((int64_t)r * ATTEND_STEP + u) * 4);
         for (int v = 0; v < c->vectors; v++) {

@@ -214,8 +214,8 @@ static void emit_flat(linear_t *l, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
   int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : CHUNK_KIB;
-  int64_t chunk =
-      kib * 1024 / ((l->weight.tile_bytes + l->weight.scale_tile_bytes) * l->unit_tiles);
+  int64_t unit_bytes = (l->weight.tile_bytes + l->weight.scale_tile_bytes) * l->unit_tiles;
+  int64_t chunk = kib * 1024 * (l->split > 1 ? l->split : 1) / unit_bytes;
   chunk = chunk < 1 ? 1 : chunk > CHUNK_LIMIT ? CHUNK_LIMIT : chunk;
   ir_value_t M = kernel_M(k), step = ir_i64(b, chunk);
   IR_FOR (b, first, k->begin, k->end, step) {

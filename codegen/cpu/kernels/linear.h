@@ -18,7 +18,7 @@ typedef struct linear {
   int tiles;                   // that a block's rows lie in
   int unit_tiles;              // that a unit covers
   int split;                   // parts of a unit's columns; 0 or 1: all at once
-  ir_value_t parts;            // null: not split
+  ir_value_t parts;            // with split > 1
   int pass_tokens;             // gemm: that share a panel
   // Outputs that are quantized: those of a unit wait here, (tokens, 64) f32 on the stack.
   ir_value_t wait;               // null: none

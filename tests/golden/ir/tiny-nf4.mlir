@@ -33,9 +33,9 @@ module attributes {hone.arena_bytes = 262144 : i64, hone.batch = 256 : i64, hone
     %0 = "hone.weight"() {ref = @layers.0.ffn.norm} : () -> tensor<64xf32>
     %1 = "hone.norm"(%arg0, %0) {epsilon = 1.000000e-05 : f64, hone.arena = 81920 : i64, kind = "rms"} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64x!hone.q8<64 : i64>>
     %2 = "hone.weight"() {ref = @layers.0.ffn.gate_up} : () -> tensor<344x64x!hone.nf4<64 : i64>>
-    %3 = "hone.weight"() {ref = @layers.0.ffn.down} : () -> tensor<64x172x!hone.nf4<64 : i64>>
-    %4 = "hone.linear"(%1, %2) {epilogue = "silu_glu", hone.arena = 0 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<344x64x!hone.nf4<64 : i64>>) -> tensor<?x172x!hone.q8<64 : i64>>
-    %5 = "hone.linear"(%4, %3, %arg0) {epilogue = "none", hone.arena = 131072 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 1>} : (tensor<?x172x!hone.q8<64 : i64>>, tensor<64x172x!hone.nf4<64 : i64>>, tensor<?x64xf32>) -> tensor<?x64xf32>
+    %3 = "hone.linear"(%1, %2) {epilogue = "silu_glu", hone.arena = 0 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<344x64x!hone.nf4<64 : i64>>) -> tensor<?x172x!hone.q8<64 : i64>>
+    %4 = "hone.weight"() {ref = @layers.0.ffn.down} : () -> tensor<64x172x!hone.nf4<64 : i64>>
+    %5 = "hone.linear"(%3, %4, %arg0) {epilogue = "none", hone.arena = 131072 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 1>} : (tensor<?x172x!hone.q8<64 : i64>>, tensor<64x172x!hone.nf4<64 : i64>>, tensor<?x64xf32>) -> tensor<?x64xf32>
     return %5 : tensor<?x64xf32>
   }
   func.func private @layers.1.attention(%arg0: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {hone.kind = "attention", hone.layer = 1 : i64} {
@@ -53,16 +53,16 @@ module attributes {hone.arena_bytes = 262144 : i64, hone.batch = 256 : i64, hone
     %0 = "hone.weight"() {ref = @layers.1.ffn.norm} : () -> tensor<64xf32>
     %1 = "hone.norm"(%arg0, %0) {epsilon = 1.000000e-05 : f64, hone.arena = 81920 : i64, kind = "rms"} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64x!hone.q8<64 : i64>>
     %2 = "hone.weight"() {ref = @layers.1.ffn.gate_up} : () -> tensor<344x64x!hone.nf4<64 : i64>>
-    %3 = "hone.weight"() {ref = @layers.1.ffn.down} : () -> tensor<64x172x!hone.nf4<64 : i64>>
-    %4 = "hone.linear"(%1, %2) {epilogue = "silu_glu", hone.arena = 0 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<344x64x!hone.nf4<64 : i64>>) -> tensor<?x172x!hone.q8<64 : i64>>
-    %5 = "hone.linear"(%4, %3, %arg0) {epilogue = "none", hone.arena = 131072 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 1>} : (tensor<?x172x!hone.q8<64 : i64>>, tensor<64x172x!hone.nf4<64 : i64>>, tensor<?x64xf32>) -> tensor<?x64xf32>
+    %3 = "hone.linear"(%1, %2) {epilogue = "silu_glu", hone.arena = 0 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<344x64x!hone.nf4<64 : i64>>) -> tensor<?x172x!hone.q8<64 : i64>>
+    %4 = "hone.weight"() {ref = @layers.1.ffn.down} : () -> tensor<64x172x!hone.nf4<64 : i64>>
+    %5 = "hone.linear"(%3, %4, %arg0) {epilogue = "none", hone.arena = 131072 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 1>} : (tensor<?x172x!hone.q8<64 : i64>>, tensor<64x172x!hone.nf4<64 : i64>>, tensor<?x64xf32>) -> tensor<?x64xf32>
     return %5 : tensor<?x64xf32>
   }
   func.func private @head(%arg0: tensor<?x64xf32>) -> tensor<?x512xf32> attributes {hone.kind = "head"} {
     %0 = "hone.weight"() {ref = @head.norm} : () -> tensor<64xf32>
-    %1 = "hone.weight"() {ref = @embed.weight} : () -> tensor<512x64x!hone.q8<64 : i64>>
-    %2 = "hone.norm"(%arg0, %0) {epsilon = 1.000000e-05 : f64, hone.arena = 0 : i64, kind = "rms"} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64x!hone.q8<64 : i64>>
-    %3 = "hone.linear"(%2, %1) {epilogue = "none", operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<512x64x!hone.q8<64 : i64>>) -> tensor<?x512xf32>
+    %1 = "hone.norm"(%arg0, %0) {epsilon = 1.000000e-05 : f64, hone.arena = 0 : i64, kind = "rms"} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64x!hone.q8<64 : i64>>
+    %2 = "hone.weight"() {ref = @embed.weight} : () -> tensor<512x64x!hone.q8<64 : i64>>
+    %3 = "hone.linear"(%1, %2) {epilogue = "none", operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (tensor<?x64x!hone.q8<64 : i64>>, tensor<512x64x!hone.q8<64 : i64>>) -> tensor<?x512xf32>
     return %3 : tensor<?x512xf32>
   }
   func.func @forward(%arg0: tensor<?xi32>) -> tensor<?x512xf32> {

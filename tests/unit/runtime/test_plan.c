@@ -42,6 +42,7 @@ static void refuses_bad_headers(void **state) {
   REFUSES(plan.plan.vocab = 0, "vocab");
   REFUSES(plan.plan.batch = 1u << 30, "batch");
   REFUSES(plan.plan.kv_heads = TOY_HEADS + 1, "kv_heads");
+  REFUSES((plan.plan.heads = 3, plan.plan.kv_heads = 2), "kv_heads");
   REFUSES(plan.plan.cache_storage = HONE_NF4, "cache_storage");
   REFUSES(plan.plan.rope_count = 3, "rope_count");
   REFUSES(plan.rope[1] = NAN, "rope");
