@@ -5,6 +5,11 @@
 
 #include "codegen/cpu/kernels/linear.h"
 
+enum {
+  PANEL_KIB = 32,  // of gemm, where a fold is no larger
+  TILES_KIB = 16,  // of gemm by tiles, whose tokens' codes are in the first-level cache as well
+};
+
 const hone_cpu_isa_t *hone_cpu_kernel_level(const hone_kernel_spec_t *spec,
                                             const hone_cpu_isa_t *isa) {
   bool is_own = isa->tiles && spec->family == HONE_FAMILY_GEMM && spec->input == HONE_Q8;
@@ -45,14 +50,36 @@ uint32_t hone_cpu_linear_pass(const hone_kernel_spec_t *spec, const hone_cpu_isa
   return hone_cpu_kernel_level(spec, isa)->tiles && fits ? 2 * TOKENS : TOKENS;
 }
 
+int64_t hone_cpu_linear_run(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
+  bool is_real = spec->input == HONE_F32, has_tiles = hone_cpu_kernel_level(spec, isa)->tiles;
+  int64_t usual = has_tiles ? TILES_KIB : PANEL_KIB;
+  int64_t kib = spec->schedule.chunk ? spec->schedule.chunk : usual;
+  const hone_format_info_t *info = hone_format_info(spec->weight.storage);
+  int64_t planes = info->grid == HONE_GRID_FLOAT ? 1 : (int64_t)info->planes;
+  int64_t items = planes * (is_real ? (int64_t)HONE_GROUP : QUADS);
+  int64_t group_bytes = hone_cpu_linear_vectors(spec, isa) * items * isa->bytes;
+  int64_t run = kib * 1024 / group_bytes, groups = (int64_t)hone_padded(spec->K) / HONE_GROUP;
+  if (has_tiles) {
+    int64_t part = HONE_FOLD;
+    while (part > 1 && part > run) part /= 2;
+    run = part;
+  } else {
+    run = run < HONE_FOLD ? HONE_FOLD : run / HONE_FOLD * HONE_FOLD;
+  }
+  return run < groups ? run : groups;
+}
+
 bool hone_cpu_same_kernel(const hone_kernel_spec_t *a, const hone_kernel_spec_t *b,
                           const hone_cpu_isa_t *isa) {
   const hone_schedule_t *x = &a->schedule, *y = &b->schedule;
   if (a->family != b->family) return false;
   if (!hone_family_is_linear(a->family)) return !memcmp(x, y, sizeof *x);
+  bool is_same_chunk = a->family == HONE_FAMILY_GEMM
+                           ? hone_cpu_linear_run(a, isa) == hone_cpu_linear_run(b, isa)
+                           : x->chunk == y->chunk;
   return hone_cpu_linear_vectors(a, isa) == hone_cpu_linear_vectors(b, isa) &&
          hone_cpu_linear_tokens(a, isa) == hone_cpu_linear_tokens(b, isa) &&
          hone_cpu_linear_rows(a) == hone_cpu_linear_rows(b) &&
          (x->unroll ? x->unroll : 1) == (y->unroll ? y->unroll : 1) && x->prefetch == y->prefetch &&
-         x->chunk == y->chunk && (x->split > 1 ? x->split : 1) == (y->split > 1 ? y->split : 1);
+         is_same_chunk && (x->split > 1 ? x->split : 1) == (y->split > 1 ? y->split : 1);
 }

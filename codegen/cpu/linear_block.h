@@ -16,6 +16,9 @@ uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 // Tokens for which gemm decodes weights once.
 uint32_t hone_cpu_linear_pass(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
+// Groups of columns that gemm decodes at once, from the schedule's `chunk`: whole folds, or with
+// tiles an even part of one.
+int64_t hone_cpu_linear_run(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 
 // Whether two specifications of one problem build the same kernel, in other words: a block that
 // registers have no room for is cut, and a field that is not given has a value.

@@ -19,8 +19,6 @@
 
 enum {
   CHUNK_KIB = 192,  // flat
-  PANEL_KIB = 32,   // gemm
-  TILES_KIB = 16,   // gemm by tiles, whose tokens' codes are in the first-level cache as well
   CHUNK_LIMIT = 64
 };
 
@@ -370,17 +368,7 @@ static void emit_pass(linear_t *l, const linear_pass_t *pass, const linear_tiles
 static void emit_gemm(linear_t *l, int tokens) {
   kernel_t *k = l->k;
   ir_builder_t *b = k->b;
-  int64_t usual = k->isa->tiles ? TILES_KIB : PANEL_KIB;
-  int64_t kib = k->spec->schedule.chunk ? k->spec->schedule.chunk : usual;
-  int64_t run = kib * 1024 / linear_panel_bytes(l);
-  if (k->isa->tiles) {  // a part of a fold
-    int64_t part = HONE_FOLD;
-    while (part > 1 && part > run) part /= 2;
-    run = part;
-  } else {
-    run = run < HONE_FOLD ? HONE_FOLD : run / HONE_FOLD * HONE_FOLD;  // whole folds
-  }
-  run = run > l->weight.groups ? l->weight.groups : run;
+  int64_t run = hone_cpu_linear_run(k->spec, k->isa);
   linear_pass_t pass = {0};
   linear_tiles_t tiles;
   int64_t sums_bytes = (int64_t)l->pass_tokens * l->vectors * k->lanes * 4;

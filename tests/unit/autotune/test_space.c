@@ -1,5 +1,7 @@
 // Candidates as text, and the spaces they come from.
 #include "autotune/space.h"
+#include "base/artefact.h"
+#include "codegen/cpu/linear_block.h"
 
 #include "codegen/cpu/space.h"
 #include "tests/unit/autotune/fixture.h"
@@ -63,6 +65,21 @@ static void test_splits(void **state) {
     assert_int_equal(count > 0, rows[i].is_split);
     hone_arena_destroy(set.arena);
   }
+}
+
+// A panel of gemm is a whole number of folds, or with tiles a part of one: chunks between are the
+// same kernel.
+static void test_panels(void **state) {
+  (void)state;
+  hone_kernel_spec_t a = fixture_linear(256, 8192);
+  a.family = HONE_FAMILY_GEMM, a.input = HONE_Q8, a.schedule.rows = 16;
+  hone_kernel_spec_t b = a;
+  a.schedule.chunk = 16, b.schedule.chunk = 128;
+  assert_true(hone_cpu_same_kernel(&a, &b, hone_cpu_isa_find("amx")));
+  assert_false(hone_cpu_same_kernel(&a, &b, hone_cpu_isa_find("avx512")));
+  a.schedule.chunk = 8;
+  assert_int_equal(hone_cpu_linear_run(&a, hone_cpu_isa_find("amx")), HONE_FOLD / 2);
+  assert_int_equal(hone_cpu_linear_run(&a, hone_cpu_isa_find("avx512")), HONE_FOLD);
 }
 
 static void test_counts(void **state) {
@@ -184,9 +201,10 @@ static void test_adjoins(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_splits),          cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_nothing_to_tune), cmocka_unit_test(test_text),
-      cmocka_unit_test(test_draws),           cmocka_unit_test(test_adjoins),
+      cmocka_unit_test(test_splits),  cmocka_unit_test(test_counts),
+      cmocka_unit_test(test_panels),  cmocka_unit_test(test_nothing_to_tune),
+      cmocka_unit_test(test_text),    cmocka_unit_test(test_draws),
+      cmocka_unit_test(test_adjoins),
   };
   return cmocka_run_group_tests_name("space", tests, NULL, NULL);
 }

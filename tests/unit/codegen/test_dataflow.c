@@ -358,7 +358,7 @@ static void noise_changes_nothing(void **state) {
   hone_measured_t rows[8];
   for (int i = 0; i < 8; i++) {
     rows[i] = row(HONE_FAMILY_GEMM, 1u << i / 2 * 3, 1e5 * (1 << i / 2 * 3));
-    if (i % 2) rows[i].schedule.chunk = 64, rows[i].ns *= i == 1 ? 1.1 : 0.99;
+    if (i % 2) rows[i].schedule.chunk = 8, rows[i].ns *= i == 1 ? 1.1 : 0.99;
   }
   hone_cpu_dataflow_job_t job = job_of(&spec, 0);
   job.families = 1 << HONE_FAMILY_GEMM;
@@ -369,7 +369,7 @@ static void noise_changes_nothing(void **state) {
   for (int i = 3; i < 8; i += 2) rows[i].ns *= 0.9;  // more than noise
   flow = select_flow(&job);
   assert_int_equal(flow.count, 2);
-  assert_int_equal(flow.intervals[1].choice.schedule.chunk, 64);
+  assert_int_equal(flow.intervals[1].choice.schedule.chunk, 8);
 }
 
 // A schedule that was measured to be fast at 2 rows says little of 128, where others were measured.
