@@ -151,7 +151,10 @@ static hone_cpu_cost_t linear_cost(const hone_kernel_spec_t *spec, const hone_cp
   // use.
   bool whole = hone_cpu_linear_vectors(spec, isa) * isa->lanes >= hone_cpu_linear_rows(spec);
   double gbs = bandwidth(facts, whole ? spec->schedule.prefetch : 0, threads);
-  if (spec->family != HONE_FAMILY_GEMV) gbs *= block_bandwidth;
+  if (spec->family != HONE_FAMILY_GEMV)
+    gbs *= block_bandwidth;
+  else if (whole && hone_cpu_linear_room(spec, isa) > 0)
+    gbs *= 1 + facts->beside * log2(hone_cpu_linear_rows(spec) / (double)HONE_TILE_ROWS);
   hone_cpu_cost_t cost = combine(bytes, cycles, gbs, facts, threads);
   uint32_t units, rows;
   hone_kernel_spec_units(spec, &units, &rows);

@@ -9,7 +9,7 @@
 
 typedef struct hone_cpu_facts {  // of a class of machines: rows MACHINE of cost.def
   const char *name;
-  double ghz, core_gbs, asked_gbs, ahead_lines, socket_gbs;
+  double ghz, core_gbs, asked_gbs, ahead_lines, beside, socket_gbs;
   uint32_t l2_kib;
   double barrier_ns;
   uint32_t threads;

@@ -69,7 +69,7 @@ static double prior_ns(const table_t *table, const hone_kernel_spec_t *spec, uin
 static bool prior_knows(hone_family_t family, hone_schedule_field_t field) {
   return field == HONE_SCHEDULE_tokens || field == HONE_SCHEDULE_prefetch ||
          field == HONE_SCHEDULE_split ||
-         (field == HONE_SCHEDULE_rows && family == HONE_FAMILY_GEMM);
+         (field == HONE_SCHEDULE_rows && family != HONE_FAMILY_FLAT);
 }
 
 // The next schedule of a family's space: counts through the values of its axes, "not given" before

@@ -30,12 +30,16 @@ uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_
 
 // A block's token takes an f32 and an i32 accumulator for each vector of rows (q8 rows), or two
 // partial sums and their total (f32 rows); some registers hold weights, tables and masks.
+uint32_t hone_cpu_linear_room(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
+  uint32_t others = isa->registers == 32 ? 6 : 5, each = spec->input == HONE_F32 ? 3 : 2;
+  return (isa->registers - others) / (each * hone_cpu_linear_vectors(spec, isa));
+}
+
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa) {
   if (spec->family == HONE_FAMILY_GEMV) return 1;
   if (hone_cpu_kernel_level(spec, isa)->tiles) return HONE_TILE_ROWS;
   uint32_t vectors = hone_cpu_linear_vectors(spec, isa);
-  uint32_t others = isa->registers == 32 ? 6 : 5, each = spec->input == HONE_F32 ? 3 : 2;
-  uint32_t most = (isa->registers - others) / (each * vectors), asked = spec->schedule.tokens;
+  uint32_t most = hone_cpu_linear_room(spec, isa), asked = spec->schedule.tokens;
   if (most > TOKENS_LIMIT) most = TOKENS_LIMIT;
   if (most * vectors > ACCUMULATORS_LIMIT) most = ACCUMULATORS_LIMIT / vectors;
   if (most < 1) most = 1;

@@ -13,6 +13,8 @@ const hone_cpu_isa_t *hone_cpu_kernel_level(const hone_kernel_spec_t *spec,
 // Rows of the tiles that a block's rows lie in.
 uint32_t hone_cpu_linear_rows(const hone_kernel_spec_t *spec);
 uint32_t hone_cpu_linear_vectors(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
+// Tokens of a block that the registers have room for, 0: not even one.
+uint32_t hone_cpu_linear_room(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 uint32_t hone_cpu_linear_tokens(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);
 // Tokens for which gemm decodes weights once.
 uint32_t hone_cpu_linear_pass(const hone_kernel_spec_t *spec, const hone_cpu_isa_t *isa);

@@ -73,6 +73,12 @@ static void asking_ahead_pays_while_memory_bounds(void **state) {
   assert_true(cost(&asked, 0, 1, 1) < plain.ns);
   asked.schedule.prefetch = (uint32_t)hone_cpu_facts_default()->ahead_lines;
   double best = cost(&asked, 0, 1, 1);
+  hone_kernel_spec_t beside = asked;
+  beside.schedule.rows = 64;  // four tiles side by side, if registers have room
+  for (size_t isa = 0; isa < hone_cpu_isa_count(); isa++) {
+    bool has_room = hone_cpu_isa_at(isa)->registers == 32;
+    assert_int_equal(cost(&beside, isa, 1, 1) < cost(&asked, isa, 1, 1), has_room);
+  }
   for (uint32_t off = 0; off < 2; off++) {
     asked.schedule.prefetch = (uint32_t)hone_cpu_facts_default()->ahead_lines * (off ? 4 : 1) / 2;
     assert_true(cost(&asked, 0, 1, 1) > best);
