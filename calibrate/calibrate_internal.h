@@ -44,7 +44,7 @@ void hone_moments_deinit(hone_moments_t *moments);
 typedef struct hone_reference {
   hone_compile_t compile;  // its recipes say which sources a tensor is made of
   char *scratch;
-  void *library;
+  void *handle;
   hone_model_t *model;
   hone_session_t *session;
 } hone_reference_t;

@@ -37,9 +37,8 @@ bool hone_reference_open(const hone_compile_t *compile, uint32_t context,
   if (!hone_scratch_create(compile->arena, &reference.scratch, status)) return false;
   const char *path = hone_path_join(compile->arena, reference.scratch, "reference.so");
   bool ok = compile_reference(compile, &reference, path, status);
-  if (ok) reference.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  const struct hone_image *image =
-      reference.library ? dlsym(reference.library, "hone_image") : NULL;
+  if (ok) reference.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  const struct hone_image *image = reference.handle ? dlsym(reference.handle, "hone_image") : NULL;
   if (ok && !image) {
     const char *why = dlerror();
     ok = hone_fail(status, HONE_INTERNAL, "cannot load the compiled model: %s", why ? why : "?");
@@ -122,7 +121,7 @@ bool hone_reference_add(hone_reference_t *reference, const ir_recipe_t *recipe, 
 void hone_reference_close(hone_reference_t *reference) {
   hone_session_destroy(reference->session);
   hone_model_close(reference->model);
-  if (reference->library) dlclose(reference->library);
+  if (reference->handle) dlclose(reference->handle);
   hone_compile_deinit(&reference->compile);
   if (reference->scratch) hone_scratch_remove(reference->scratch);
   *reference = (hone_reference_t){0};

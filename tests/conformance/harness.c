@@ -32,7 +32,7 @@ bench_t *bench_create(void) {
 
 void bench_destroy(bench_t *bench) {
   for (size_t i = 0; i < bench->isa_count; i++) {
-    if (bench->isa[i].library) dlclose(bench->isa[i].library);
+    if (bench->isa[i].handle) dlclose(bench->isa[i].handle);
   }
   hone_scratch_remove(bench->folder);
   hone_arena_destroy(bench->arena);
@@ -52,12 +52,12 @@ static bool is_own(const bench_t *bench, size_t isa, size_t kernel) {
 }
 
 static void load_kernels(bench_t *bench, size_t isa, const char *path) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!library) fail_msg("%s", dlerror());
-  bench->isa[isa].library = library;
+  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) fail_msg("%s", dlerror());
+  bench->isa[isa].handle = handle;
   for (size_t i = 0, own = 0; i < bench->specs.count; i++) {
     if (!is_own(bench, isa, i)) continue;
-    void *symbol = dlsym(library, hone_arena_format(bench->arena, "kernel_%zu", own++));
+    void *symbol = dlsym(handle, hone_arena_format(bench->arena, "kernel_%zu", own++));
     assert_non_null(symbol);
     memcpy(&bench->isa[isa].kernels[i], &symbol, sizeof symbol);
   }

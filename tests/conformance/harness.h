@@ -18,7 +18,7 @@ typedef struct bench {
   struct {
     const hone_cpu_isa_t *isa;
     bool present;  // the machine has it, and it has kernels of its own: they were loaded
-    void *library;
+    void *handle;
     hone_kernel_fn **kernels;
   } isa[ISA_LIMIT];
 } bench_t;
