@@ -11,8 +11,8 @@ struct hone_learned {
   size_t width;
 };
 
-static const char *const names[] = {
-#define LEARNER(name, ENUM, summary) #name,
+static const char *const names[HONE_LEARNER_COUNT] = {
+#define LEARNER(name, ENUM, summary) [HONE_LEARNER_##ENUM] = #name,
 #include "autotune/learners.def"
 #undef LEARNER
 };
@@ -25,31 +25,47 @@ static const hone_learner_ops_t *const all[HONE_LEARNER_COUNT] = {
 #endif
 };
 
-const char *hone_learner_name(hone_learner_t learner) { return names[learner]; }
+static hone_learner_t resolve(hone_learner_t learner) {
+  for (int i = 0; learner == HONE_LEARNER_DEFAULT && i < HONE_LEARNER_COUNT; i++)
+    if (all[i]) learner = (hone_learner_t)i;
+  return learner;
+}
+
+static bool check_built(hone_learner_t learner, hone_status_t *status) {
+  return all[learner] ||
+         hone_fail(status, HONE_UNSUPPORTED,
+                   "learner %s: this hone was built without it; install its library (Debian: "
+                   "lib%s-dev) and build again, or take another one",
+                   names[learner], names[learner]);
+}
+
+const char *hone_learner_name(hone_learner_t learner) { return names[resolve(learner)]; }
 
 bool hone_learner_find(const char *name, hone_learner_t *out_learner, hone_status_t *status) {
-  for (int i = 0; i < HONE_LEARNER_COUNT; i++) {
-    if (name ? strcmp(name, names[i]) != 0 : !all[i]) continue;
+  *out_learner = HONE_LEARNER_DEFAULT;
+  if (!name) return true;
+  for (int i = HONE_LEARNER_DEFAULT + 1; i < HONE_LEARNER_COUNT; i++) {
+    if (strcmp(name, names[i]) != 0) continue;
     *out_learner = (hone_learner_t)i;
-    if (all[i]) return true;
-    return hone_fail(status, HONE_UNSUPPORTED,
-                     "learner %s: this hone was built without it; install its library (Debian: "
-                     "lib%s-dev) and build again, or take another one",
-                     name, name);
+    return check_built(*out_learner, status);
   }
-  return hone_fail(status, HONE_INVALID, "learner %s: there is no such one", name ? name : "");
+  return hone_fail(status, HONE_INVALID, "learner %s: there is no such one", name);
 }
 
 bool hone_learned_fit(hone_learner_t learner, const double *features, const double *targets,
                       size_t count, size_t width, hone_learned_t **out_learned,
                       hone_status_t *status) {
+  *out_learned = NULL;
+  learner = resolve(learner);
+  if (!check_built(learner, status)) return false;
   hone_learned_t *learned = calloc(1, sizeof *learned);
   if (!learned) hone_out_of_memory();
   *learned = (hone_learned_t){.ops = all[learner], .width = width};
-  *out_learned = learned;
-  if (learned->ops->fit(features, targets, count, width, &learned->model, status)) return true;
+  if (learned->ops->fit(features, targets, count, width, &learned->model, status)) {
+    *out_learned = learned;
+    return true;
+  }
   hone_learned_destroy(learned);
-  *out_learned = NULL;
   return false;
 }
 

@@ -4,8 +4,8 @@
 
 #include "autotune/learned.h"
 
-// One per row of learners.def; functions as in learned.h, of a model of the learner's own. Those
-// without `fit` are not in this build.
+// One per row of learners.def; functions as in learned.h, of a model of the learner's own. A build
+// that lacks a learner's library has none for it.
 typedef struct hone_learner_ops {
   bool (*fit)(const double *features, const double *targets, size_t count, size_t width,
               void **out_model, hone_status_t *status);

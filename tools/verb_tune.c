@@ -26,16 +26,45 @@ typedef struct fields {
 
 #define FIELD(member) offsetof(fields_t, member)
 
+// Choices as options take them, behind a first '|'.
+#define CHOICE(name, ENUM, summary) "|" #name
+#define STRATEGY                    CHOICE
+static const char strategies[] =
+#include "autotune/strategies.def"
+    ;
+#undef STRATEGY
+#define LEARNER CHOICE
+static const char learners[] =
+#include "autotune/learners.def"
+    ;
+#undef LEARNER
+
+#define MEANING(name, ENUM, summary) "\n  " #name ": " summary
+#define STRATEGY                     MEANING
+#define LEARNER                      MEANING
+static const char details[] =
+    "Tries schedules of the model's linears and attention in processes of their own, checks their "
+    "numbers, measures them against each other, and keeps every measurement in the tuning "
+    "database, from which 'hone compile' chooses. Weights are not read. What is known already is "
+    "not measured again; Ctrl-C and the end of the time lose nothing.\n\n"
+    "Strategies, which candidates are measured:"
+#include "autotune/strategies.def"
+    "\n\nLearners, what leads evolve:"
+#include "autotune/learners.def"
+    ;
+#undef LEARNER
+#undef STRATEGY
+
 static const hone_option_t options[] = {
     {HONE_OPTION_OPTIONAL, "MODEL", .field = FIELD(model),
      .help = "Hugging Face folder, or a textual model (.mlir)"},
     {HONE_OPTION_STRING, "--target", NULL, "TARGET", FIELD(target), .help = "cpu (default)"},
     {HONE_OPTION_STRING, "--time", NULL, "TIME", FIELD(time),
      .help = "when to end at the latest: 90s, 10m (default), 1h, or 0 for no end"},
-    {HONE_OPTION_CHOICE, "--strategy", NULL, "NAME", FIELD(strategy), "shortlist|exhaustive|evolve",
+    {HONE_OPTION_CHOICE, "--strategy", NULL, "NAME", FIELD(strategy), strategies + 1,
      .help = "how candidates are chosen; default: shortlist"},
-    {HONE_OPTION_CHOICE, "--learner", NULL, "NAME", FIELD(learner), "xgboost|trees",
-     .help = "model that leads evolve; default: xgboost, where hone was built with it"},
+    {HONE_OPTION_CHOICE, "--learner", NULL, "NAME", FIELD(learner), learners + 1,
+     .help = "model that leads evolve; default: the first that hone was built with"},
     {HONE_OPTION_INT, "--threads", NULL, "N", FIELD(threads), .low = 0, .high = 1024,
      .help = "threads that run a kernel together; default: all CPUs"},
     {HONE_OPTION_STRING, "--isa", NULL, "LEVEL", FIELD(isa),
@@ -65,11 +94,7 @@ static const hone_option_t options[] = {
     {0}};
 
 const hone_verb_t hone_verb_tune = {
-    "tune", "measure how a model's kernels are best built for this machine",
-    "Tries schedules of the model's linears and attention in processes of their own, checks their "
-    "numbers, measures them against each other, and keeps every measurement in the tuning "
-    "database, from which 'hone compile' chooses. Weights are not read. What is known already is "
-    "not measured again; Ctrl-C and the end of the time lose nothing.",
+    "tune", "measure how a model's kernels are best built for this machine", details,
     "  hone tune ./Llama-3.2-1B --weights nf4\n"
     "  hone tune ./Llama-3.2-1B --weights nf4 --threads 1 --time 2m\n"
     "  hone tune ./Llama-3.2-1B --weights nf4 --shard 1/2 --export node1.jsonl\n"
@@ -114,21 +139,14 @@ static bool parse_rows(const char *text, hone_arena_t *arena, rows_t *rows, hone
 
 // "1/4": which of how many, from 1.
 typedef struct shard {
-  int64_t index, count;
+  uint32_t index, count;
 } shard_t;
 
 static bool parse_shard(const char *text, shard_t *out_shard, hone_status_t *status) {
-  char first[24];
-  const char *slash = strchr(text, '/');
-  size_t bytes = slash ? (size_t)(slash - text) : sizeof first;
-  if (bytes < sizeof first) {
-    memcpy(first, text, bytes);
-    first[bytes] = '\0';
-    if (hone_text_parse_i64(first, &out_shard->index) &&
-        hone_text_parse_i64(slash + 1, &out_shard->count) && out_shard->index >= 1 &&
-        out_shard->index <= out_shard->count)
-      return true;
-  }
+  hone_slice_t count = hone_slice(text), index = hone_slice_cut(&count, '/');
+  if (hone_slice_number(index, &out_shard->index) && hone_slice_number(count, &out_shard->count) &&
+      out_shard->index >= 1 && out_shard->index <= out_shard->count)
+    return true;
   return hone_fail(status, HONE_INVALID, "--shard %s: write it as 1/4, the first of four", text);
 }
 
@@ -209,8 +227,7 @@ static bool list_problems(hone_tool_t *tool, const fields_t *fields, const plan_
   if (ok)
     hone_problems_of_plan(&draft, plan->isa, threads, plan->rows.items, plan->rows.count,
                           tool->arena, &all);
-  for (size_t i = (size_t)plan->shard.index - 1; ok && i < all.count;
-       i += (size_t)plan->shard.count)
+  for (size_t i = plan->shard.index - 1; ok && i < all.count; i += plan->shard.count)
     hone_list_push(tool->arena, out_problems, all.items[i]);
   hone_compile_deinit(&compile);
   if (ok && all.count == 0)

@@ -89,6 +89,15 @@ done
 # ---- what leads the evolutionary strategy
 expect_exit 0 tune --db evolved.db --strategy evolve --learner trees --json
 same "problems with a best candidate of evolve" 6 "$(grep -c '"best"' out)"
+tune --db xgboost.db --strategy evolve --learner xgboost --json >out 2>err
+case $? in
+  0) same "problems with a best candidate, led by xgboost" 6 "$(grep -c '"best"' out)" ;;
+  2)
+    err_has "learner xgboost: this hone was built without it"
+    echo "not run: evolve led by xgboost: $(cat err)"
+    ;;
+  *) bad "evolve led by xgboost: $(cat err)" ;;
+esac
 expect_exit 2 tune --learner trees
 err_has "only --strategy evolve has one"
 
