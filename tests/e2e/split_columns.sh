@@ -65,8 +65,11 @@ say() {  # PROGRAM THREADS LEVEL: a prompt of one token, so decode alone; then o
   ./$1 --ids --prompt "$(seq -s' ' 3 7 52)" --tokens 40 --temp 0.9 --threads $2 --isa $3 2>/dev/null
   ./$1 --ids --prompt "$(seq -s' ' 3 7 600)" --tokens 20 --temp 0.9 --threads $2 --isa $3 2>/dev/null
 }
-for isa in avx2 avx512; do
-  ./plain --isa $isa --tokens 1 >/dev/null 2>&1 || continue
+for isa in avx2 avx512 amx; do
+  if ! ./plain --isa $isa --info >/dev/null 2>&1; then
+    echo "not run: $isa kernels (this CPU lacks them)"
+    continue
+  fi
   said=$(say plain 1 $isa)
   same "words said" yes "$([ "$(echo "$said" | wc -w)" -gt 50 ] && echo yes)"
   for threads in 1 2 5; do
