@@ -2,21 +2,12 @@
 // library answered for, run the program, and compare all logits (tests/fixtures, made by
 // tests/oracle/make_fixtures.py and make_trained.py). The bound is the project's promise: largest
 // absolute difference below 2e-4 of the range of the logits.
+#include "tests/e2e/program.h"
+
 #include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "base/arena.h"
-#include "base/file.h"
 #include "runtime/cpu.h"
-#include "tools/client.h"
 
 typedef struct expected {
   int32_t *ids;
@@ -24,13 +15,6 @@ typedef struct expected {
   float *logits;  // (count, vocab)
   double range;
 } expected_t;
-
-static hone_arena_t *arena;
-static char *scratch;
-
-static void check(bool ok, const hone_status_t *status) {
-  if (!ok) fail_msg("%s", status->message);
-}
 
 static expected_t load_expected(const char *folder, const char *answer) {
   json_error_t error;
@@ -62,19 +46,14 @@ static expected_t load_expected(const char *folder, const char *answer) {
 }
 
 // Logits (count, vocab) of the ids, fed in pieces of `step` tokens.
-static float *run(const char *program, const expected_t *expected, const char *isa, int64_t threads,
+static float *ask(const char *program, const expected_t *expected, const char *isa, int64_t threads,
                   size_t step) {
   hone_status_t status = {0};
   hone_client_t *client;
   hone_client_options_t options = {.threads = threads, .isa = isa};
   check(hone_client_start(program, &options, &client, &status), &status);
   float *logits = HONE_NEW_ARRAY(arena, float, expected->count * expected->vocab);
-  for (size_t at = 0; at < expected->count; at += step) {
-    size_t count = expected->count - at < step ? expected->count - at : step;
-    check(hone_client_feed(client, expected->ids + at, count, count, logits + at * expected->vocab,
-                           expected->vocab, NULL, &status),
-          &status);
-  }
+  feed(client, expected->ids, expected->count, step, logits, expected->vocab);
   hone_client_stop(client);
   return logits;
 }
@@ -83,7 +62,7 @@ static float *run(const char *program, const expected_t *expected, const char *i
 // seam between).
 static double compare(const char *program, const expected_t *expected, const char *isa,
                       int64_t threads, size_t step) {
-  const float *logits = run(program, expected, isa, threads, step);
+  const float *logits = ask(program, expected, isa, threads, step);
   double worst = 0;
   for (size_t i = 0; i < expected->count * expected->vocab; i++) {
     double difference = fabs((double)logits[i] - expected->logits[i]);
@@ -105,12 +84,12 @@ static void check_fixture(void **state) {
   double bound = fixture->bound > 0 ? fixture->bound : 2e-4;
   const char *folder =
       hone_arena_format(arena, "%s/tests/fixtures/%s", getenv("HONE_SOURCE_DIR"), name);
-  const char *program = hone_path_join(arena, scratch, name);
+  const char *program = at(name);
   expected_t expected = load_expected(folder, fixture->answer);
   const char *command =
       hone_arena_format(arena, "'%s' compile '%s' -o '%s' --kv f32 %s", getenv("HONE_BINARY"),
                         folder, program, fixture->options ? fixture->options : "");
-  assert_int_equal(system(command), 0);
+  run(command);
   static const char *const isas[] = {"avx2", "avx512", "amx"};
   for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
     char missing[128];
@@ -133,10 +112,10 @@ static void check_fixture(void **state) {
 // float64 reference gives them (tests/golden/stories260k/top5.txt).
 static void check_golden_logits(void **state) {
   (void)state;
-  const char *root = getenv("HONE_SOURCE_DIR"), *program = hone_path_join(arena, scratch, "story");
+  const char *root = getenv("HONE_SOURCE_DIR"), *program = at("story");
   const char *command = hone_arena_format(arena, "'%s' compile -q '%s/samples/stories260k' -o '%s'",
                                           getenv("HONE_BINARY"), root, program);
-  assert_int_equal(system(command), 0);
+  run(command);
   hone_status_t status = {0};
   hone_client_t *client;
   hone_client_info_t info;
@@ -174,7 +153,7 @@ static void check_levels(void **state) {
   (void)state;
   enum { TOKENS = 150, VOCAB = 512 };
   static const char *const levels[] = {"avx2", "avx512", "amx"};
-  const char *root = getenv("HONE_SOURCE_DIR"), *all = hone_path_join(arena, scratch, "all");
+  const char *root = getenv("HONE_SOURCE_DIR"), *all = at("all");
   const char *compile =
       hone_arena_format(arena, "'%s' compile -q '%s/samples/stories260k' --weights nf4 -o",
                         getenv("HONE_BINARY"), root);
@@ -183,34 +162,19 @@ static void check_levels(void **state) {
   float *wide = NULL;
   input.ids = HONE_NEW_ARRAY(arena, int32_t, TOKENS);
   for (int i = 0; i < TOKENS; i++) input.ids[i] = (i * 37 + 11) % VOCAB;
-  assert_int_equal(system(hone_arena_format(arena, "%s '%s'", compile, all)), 0);
+  run(hone_arena_format(arena, "%s '%s'", compile, all));
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-    const char *one = hone_path_join(arena, scratch, levels[i]);
-    assert_int_equal(
-        system(hone_arena_format(arena, "%s '%s' --target cpu:%s", compile, one, levels[i])), 0);
+    const char *one = at(levels[i]);
+    run(hone_arena_format(arena, "%s '%s' --target cpu:%s", compile, one, levels[i]));
     if (!hone_cpu_has(levels[i], NULL, 0)) {
       printf("%s kernels not run: this CPU lacks them\n", levels[i]);
       continue;
     }
-    float *own = run(one, &input, NULL, 2, TOKENS), *shared = run(all, &input, levels[i], 1, 23);
+    float *own = ask(one, &input, NULL, 2, TOKENS), *shared = ask(all, &input, levels[i], 1, 23);
     assert_memory_equal(own, shared, bytes);
     if (wide) assert_memory_equal(own, wide, bytes);
     if (i > 0) wide = own;
   }
-}
-
-static int set_up(void **state) {
-  (void)state;
-  hone_status_t status = {0};
-  arena = hone_arena_create();
-  return hone_scratch_create(arena, &scratch, &status) ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  hone_scratch_remove(scratch);
-  hone_arena_destroy(arena);
-  return 0;
 }
 
 int main(void) {

@@ -1,56 +1,26 @@
 // Attention that splits heads among threads, end to end: a model of one kv head and a context of
 // several chunks gives the same logits, bit for bit, on 1 to 4 threads, as the same model whose
 // heads stay whole; and inspect says that heads are split.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/e2e/program.h"
 
-#include <cmocka.h>
-
-#include "base/arena.h"
-#include "base/file.h"
-#include "base/text.h"
-#include "tools/client.h"
+#include "tests/edit.h"
 
 enum { TOKENS = 700, PIECE = 37, SINGLES = 40, VOCAB = 128, CONTEXT = 1024, THREADS = 4 };
-
-static hone_arena_t *arena;
-static char *scratch;
-
-static void check(bool ok, const hone_status_t *status) {
-  if (!ok) fail_msg("%s", status->message);
-}
-
-static void run(const char *command) {
-  if (system(command) != 0) fail_msg("failed: %s", command);
-}
 
 // The file `from` with every `old` replaced, as `to`. Returns how many there were.
 static int edit(const char *from, const char *old, const char *new, const char *to) {
   char *text;
   size_t bytes;
-  int count = 0;
+  int count;
   hone_status_t status = {0};
-  hone_buffer_t out = {0};
   check(hone_file_read(from, 1 << 24, arena, &text, &bytes, &status), &status);
-  for (const char *at = text, *hit; at; at = hit ? hit + strlen(old) : NULL) {
-    hit = strstr(at, old);
-    hone_buffer_add(&out, at, hit ? (size_t)(hit - at) : strlen(at));
-    if (hit) hone_buffer_text(&out, new);
-    count += hit != NULL;
-  }
+  text = edit_text(arena, text, old, new, 0, &count);
   FILE *file = fopen(to, "w");
   assert_non_null(file);
-  assert_int_equal(fwrite(out.data, 1, out.bytes, file), out.bytes);
+  assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
   assert_int_equal(fclose(file), 0);
-  hone_buffer_deinit(&out);
   return count;
 }
-
-static const char *at(const char *name) { return hone_path_join(arena, scratch, name); }
 
 static void compile(const char *model, const char *options, const char *program) {
   run(hone_arena_format(arena, "'%s' compile -q '%s' -o '%s' --weights nf4 --kv q8 --tuned off %s",
@@ -66,16 +36,8 @@ static const float *ask(const char *program, int64_t threads) {
   float *logits = HONE_NEW_ARRAY(arena, float, SINGLES *VOCAB);
   for (int i = 0; i < TOKENS; i++) ids[i] = (i * i + 7 * i) % VOCAB;
   check(hone_client_start(at(program), &options, &client, &status), &status);
-  int fed = 0;
-  for (int count; fed < TOKENS - SINGLES; fed += count) {
-    count = TOKENS - SINGLES - fed < PIECE ? TOKENS - SINGLES - fed : PIECE;
-    check(hone_client_feed(client, ids + fed, (size_t)count, 0, NULL, VOCAB, NULL, &status),
-          &status);
-  }
-  for (int i = 0; i < SINGLES; i++)
-    check(hone_client_feed(client, ids + fed + i, 1, 1, logits + (size_t)i * VOCAB, VOCAB, NULL,
-                           &status),
-          &status);
+  feed(client, ids, TOKENS - SINGLES, PIECE, NULL, VOCAB);
+  feed(client, ids + TOKENS - SINGLES, SINGLES, 1, logits, VOCAB);
   hone_client_stop(client);
   return logits;
 }
@@ -108,20 +70,6 @@ static void threads_and_parts_do_not_matter(void **state) {
     assert_memory_equal(ask("split", threads), want, sizeof(float) * SINGLES * VOCAB);
     assert_memory_equal(ask("eight", threads), want, sizeof(float) * SINGLES * VOCAB);
   }
-}
-
-static int set_up(void **state) {
-  (void)state;
-  hone_status_t status = {0};
-  arena = hone_arena_create();
-  return hone_scratch_create(arena, &scratch, &status) ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  hone_scratch_remove(scratch);
-  hone_arena_destroy(arena);
-  return 0;
 }
 
 int main(void) {

@@ -7,6 +7,7 @@
 #include "codegen/cpu/select.h"
 #include "codegen/target.h"
 #include "runtime/plan.h"
+#include "tests/edit.h"
 
 typedef struct fixture {
   hone_arena_t *arena;
@@ -20,17 +21,9 @@ typedef struct fixture {
 // `text` with every occurrence of `from` from the `nth` on replaced by `to`; there is one.
 static const char *edit(hone_arena_t *arena, const char *text, const char *from, const char *to,
                         int nth) {
-  hone_buffer_t edited = {0};
-  int found = 0;
-  for (const char *at = text, *hit; *at; at = hit + strlen(from)) {
-    hit = strstr(at, from);
-    hone_buffer_add(&edited, at, hit ? (size_t)(hit - at) : strlen(at));
-    if (!hit) break;
-    hone_buffer_text(&edited, found++ >= nth ? to : from);
-  }
+  int found;
+  const char *result = edit_text(arena, text, from, to, nth, &found);
   assert_true(found > nth);
-  const char *result = hone_arena_strdup(arena, hone_buffer_cstr(&edited));
-  hone_buffer_deinit(&edited);
   return result;
 }
 
