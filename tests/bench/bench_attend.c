@@ -4,12 +4,11 @@
 // Then what splitting heads gains: decode on two threads, in wall time, best of several in turns.
 // Then what the unified form of softmax takes of the running one's time, one thread, in turns.
 // Usage: bench_attend [HEADS KV_HEADS HEAD_DIM [CONTEXT]], or only the last two: bench_attend
-// split, bench_attend softmax HEADS KV_HEADS HEAD_DIM CONTEXT...
+// split, bench_attend softmax [HEADS KV_HEADS HEAD_DIM [CONTEXT...]]
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/thread_pool.h"
 #include "tests/bench/machine.h"
 #include "tests/conformance/pack.h"
 
@@ -19,7 +18,7 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 static const uint32_t parts[] = {0, 2, 4, 8};
 enum { PARTS = sizeof parts / sizeof *parts, THREADS = 2, ROUNDS = 15, FORM_ROUNDS = 3 };
 static const hone_storage_t caches[] = {HONE_F32, HONE_F16, HONE_Q8};
-enum { CACHES = sizeof caches / sizeof *caches };
+enum { CACHES = sizeof caches / sizeof *caches, CONTEXTS = 8 };
 
 typedef struct layer {
   region_t qkv, rope, keys, values, out;
@@ -126,16 +125,6 @@ static size_t add_kernels(bench_t *bench, hone_kernel_spec_t spec) {
 
 // ---- split heads
 
-typedef struct call {
-  hone_kernel_fn *kernel;
-  const hone_kernel_args_t *args;
-} call_t;
-
-static void call_kernel(void *data, int64_t begin, int64_t end) {
-  const call_t *call = data;
-  call->kernel(call->args, begin, end);
-}
-
 static double wall_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -145,13 +134,11 @@ static double wall_ns(void) {
 // One step through all layers, per layer.
 static double step_ns(const bench_t *bench, size_t kernel, layer_t *l, hone_pool_t *pool,
                       hone_kernel_args_t *args) {
-  call_t call = {bench->isa[0].kernels[kernel], args};
-  int64_t units = bench_units(&bench->specs.items[kernel], 1);
   double start = wall_ns();
   for (size_t layer = 0; layer < LAYERS; layer++) {
     args->ptr[1] = l->keys.data + layer * side_bytes(l);
     args->ptr[2] = l->values.data + layer * side_bytes(l);
-    hone_pool_run(pool, THREADS, units, call_kernel, &call);
+    bench_run_threads(bench, 0, kernel, args, pool);
   }
   return (wall_ns() - start) / LAYERS;
 }
@@ -272,28 +259,7 @@ static void bench_forms(hone_kernel_spec_t spec, const uint32_t *contexts, int c
   for (int f = 0; f < 2; f++) bench_destroy(bench[f]);
 }
 
-static uint32_t number_at(int count, char **arguments, int index, uint32_t fallback) {
-  return index < count ? (uint32_t)strtoul(arguments[index], NULL, 10) : fallback;
-}
-
-int main(int count, char **arguments) {
-  if (count == 2 && !strcmp(arguments[1], "split")) return bench_splits(), 0;
-  bool is_forms = count > 2 && !strcmp(arguments[1], "softmax");
-  if (is_forms) count--, arguments++;
-  hone_kernel_spec_t spec = {.heads = number_at(count, arguments, 1, 32),
-                             .kv_heads = number_at(count, arguments, 2, 8),
-                             .head_dim = number_at(count, arguments, 3, 64),
-                             .scale = 0.125f};
-  uint32_t context = number_at(count, arguments, 4, 2048) / ROWS * ROWS;
-  if (context == 0 || spec.heads == 0 || spec.kv_heads == 0 || spec.head_dim == 0) {
-    fprintf(stderr, "usage: bench_attend [HEADS KV_HEADS HEAD_DIM [CONTEXT (from %d)]]\n", ROWS);
-    return 2;
-  }
-  uint32_t contexts[8] = {context};
-  int context_count = count < 6 ? 1 : count > 12 ? 8 : count - 4;
-  for (int c = 1; c < context_count; c++)
-    contexts[c] = number_at(count, arguments, 4 + c, ROWS) / ROWS * ROWS;
-  if (is_forms) return bench_forms(spec, contexts, context_count), 0;
+static void bench_caches(hone_kernel_spec_t spec, uint32_t context) {
   bench_t *bench = bench_create();
   size_t first[CACHES];
   for (size_t i = 0; i < CACHES; i++) {
@@ -311,7 +277,39 @@ int main(int count, char **arguments) {
     for (size_t i = 0; i < CACHES; i++) bench_cache(bench, isa, first[i], context);
   }
   bench_destroy(bench);
-  bench_splits();
-  bench_forms(spec, &context, 1);
+}
+
+static int refuse(void) {
+  fprintf(stderr,
+          "usage: bench_attend [HEADS KV_HEADS HEAD_DIM [CONTEXT]]\n"
+          "       bench_attend split\n"
+          "       bench_attend softmax [HEADS KV_HEADS HEAD_DIM [CONTEXT...]]\n"
+          "CONTEXT: %d or more, rounded down to a multiple of it; at most %d of them\n",
+          (int)ROWS, (int)CONTEXTS);
+  return 2;
+}
+
+int main(int count, char **arguments) {
+  if (count == 2 && !strcmp(arguments[1], "split")) return bench_splits(), 0;
+  bool is_forms = count > 1 && !strcmp(arguments[1], "softmax");
+  if (is_forms) count--, arguments++;
+  hone_kernel_spec_t spec = {.heads = number_at(count, arguments, 1, 32),
+                             .kv_heads = number_at(count, arguments, 2, 8),
+                             .head_dim = number_at(count, arguments, 3, 64),
+                             .scale = 0.125f};
+  uint32_t contexts[CONTEXTS];
+  int context_count = count < 6 ? 1 : count - 4;
+  if (context_count > (is_forms ? CONTEXTS : 1) || !spec.heads || !spec.kv_heads ||
+      spec.heads % spec.kv_heads || !spec.head_dim)
+    return refuse();
+  for (int c = 0; c < context_count; c++) {
+    contexts[c] = number_at(count, arguments, 4 + c, 2048) / ROWS * ROWS;
+    if (!contexts[c]) return refuse();
+  }
+  if (!is_forms) {
+    bench_caches(spec, contexts[0]);
+    bench_splits();
+  }
+  bench_forms(spec, contexts, context_count);
   return 0;
 }

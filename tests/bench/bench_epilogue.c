@@ -1,13 +1,15 @@
 // What it saves that the linear of q, k and v turns and caches its heads itself, and what the norm
-// before it costs: ns of the plain linear, of rope_kv after it, of both as one launch, and of norm
-// and its sum of squares, nf4 weights with q8 rows and an f16 cache, on one thread, in thread CPU
-// time, in turns, best of several. Every call of a decode step is at the next position, and weights
-// come from memory. Usage: bench_epilogue [HEADS KV_HEADS HEAD_DIM WIDTH]
+// before it costs: ns of the plain linear, of rope_kv after it, of both as one launch, of the norm
+// to q8 rows, and of a norm to f32 rows without a gain; nf4 weights with q8 rows and an f16 cache,
+// on one thread, in thread CPU time, in turns, best of several. A call is at the positions after
+// those of the call before, and reads another copy of the weights, so they come from memory.
+// Usage: bench_epilogue [HEADS KV_HEADS HEAD_DIM WIDTH]
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/packed.h"
+#include "codegen/cpu/cost.h"
 #include "tests/bench/machine.h"
 #include "tests/conformance/pack.h"
 
@@ -43,7 +45,7 @@ static double call_ns(const layer_t *l, int kernel, int64_t M) {
   long calls = 0;
   do {
     args.position = calls * M % CAPACITY;
-    if (!args.ptr[1] || kernel == PLAIN || kernel == FUSED)
+    if (kernel == PLAIN || kernel == FUSED)
       args.ptr[1] = l->weights.data + (size_t)calls % l->copies * l->weight_bytes;
     fn(&args, 0, units);
     calls++;
@@ -95,12 +97,8 @@ static void bench_level(const bench_t *bench, size_t isa) {
   rows_destroy(&stream);
 }
 
-static uint32_t number_at(int count, char **arguments, int index, uint32_t fallback) {
-  return index < count ? (uint32_t)strtoul(arguments[index], NULL, 10) : fallback;
-}
-
-// A family for each M is chosen as a compile would: gemv for a token, gemm for many. The second
-// form of norm writes f32 without a gain: little more than the sum of squares and a copy.
+// The second form of norm writes f32 without a gain: little more than the sum of squares and a
+// copy.
 static void add_kernels(bench_t *bench, hone_kernel_spec_t fused, uint32_t width) {
   hone_kernel_spec_t rope = fused, plain = fused;
   plain.rope = 0;
@@ -130,10 +128,11 @@ int main(int count, char **arguments) {
   for (int many = 0; many < 2; many++) {
     bench_t *bench = bench_create();
     spec.family = many ? HONE_FAMILY_GEMM : HONE_FAMILY_GEMV;
-    spec.schedule.prefetch = many ? 0 : 64;
+    // As a compile takes it.
+    spec.schedule.prefetch = many ? 0 : (uint32_t)hone_cpu_facts_default()->ahead_lines;
     add_kernels(bench, spec, spec.K);
     bench_build(bench);
-    printf("%s\nlevel      M |    linear     rope    as one   saves     |     norm  its sum\n",
+    printf("%s\nlevel      M |    linear     rope    as one   saves     |     norm   to f32\n",
            hone_family_name(spec.family));
     for (size_t isa = 0; isa < bench->isa_count; isa++)
       if (bench->isa[isa].present) bench_level(bench, isa);

@@ -1,5 +1,6 @@
-// What the machine itself can do on one thread, for the timing drivers to compare with: reading
-// memory, multiplying and adding. In thread CPU time, best of several.
+// What timing drivers share: what the machine itself can do on one thread, to compare with: reading
+// memory, multiplying and adding, in thread CPU time, best of several; and numbers of the command
+// line.
 #ifndef HONE_TESTS_BENCH_MACHINE_H
 #define HONE_TESTS_BENCH_MACHINE_H
 
@@ -7,10 +8,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { MACHINE_REPEATS = 9 };
 static const double machine_shortest_ns = 2e7;
+
+// A number of the command line, 0 if it is none.
+static inline uint32_t number_at(int count, char **arguments, int index, uint32_t fallback) {
+  return index < count ? (uint32_t)strtoul(arguments[index], NULL, 10) : fallback;
+}
 
 static inline double machine_now_ns(void) {
   struct timespec t;

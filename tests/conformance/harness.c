@@ -199,6 +199,22 @@ void bench_run(const bench_t *bench, size_t isa, size_t kernel, const hone_kerne
   }
 }
 
+typedef struct call {
+  hone_kernel_fn *kernel;
+  const hone_kernel_args_t *args;
+} call_t;
+
+static void call_piece(void *data, int64_t begin, int64_t end) {
+  const call_t *call = data;
+  call->kernel(call->args, begin, end);
+}
+
+void bench_run_threads(const bench_t *bench, size_t isa, size_t kernel,
+                       const hone_kernel_args_t *args, hone_pool_t *pool) {
+  call_t call = {bench->isa[isa].kernels[kernel], args};
+  hone_pool_run(pool, 0, bench_units(&bench->specs.items[kernel], args->M), call_piece, &call);
+}
+
 // ---- numbers
 uint32_t random_bits(uint64_t *state) {  // splitmix64
   uint64_t z = (*state += 0x9e3779b97f4a7c15u);

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "codegen/cpu/isa.h"
 #include "codegen/kernel.h"
+#include "runtime/thread_pool.h"
 
 enum { ISA_LIMIT = 4, CHECK_LIMIT = 4 };
 
@@ -53,6 +54,9 @@ typedef struct outputs {
 } outputs_t;
 void bench_run(const bench_t *bench, size_t isa, size_t kernel, const hone_kernel_args_t *args,
                const outputs_t *outputs);
+// All units, on all threads of the pool.
+void bench_run_threads(const bench_t *bench, size_t isa, size_t kernel,
+                       const hone_kernel_args_t *args, hone_pool_t *pool);
 int64_t bench_units(const hone_kernel_spec_t *spec, int64_t M);
 const char *bench_name(const bench_t *bench, size_t isa, size_t kernel);
 

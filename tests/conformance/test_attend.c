@@ -14,7 +14,6 @@
 // cmocka.h needs the headers above first.
 #include <cmocka.h>
 
-#include "runtime/thread_pool.h"
 #include "tests/conformance/pack.h"
 
 static const struct {
@@ -332,26 +331,14 @@ static void destroy_scratch(scratch_t *scratch, const char *name) {
   region_destroy(&scratch->chunks);
 }
 
-typedef struct call {
-  hone_kernel_fn *kernel;
-  const hone_kernel_args_t *args;
-} call_t;
-
-static void call_kernel(void *data, int64_t begin, int64_t end) {
-  const call_t *call = data;
-  call->kernel(call->args, begin, end);
-}
-
 // The same on several threads, several times: who folds differs.
 static void run_threads(const bench_t *bench, size_t isa, size_t kernel,
                         const hone_kernel_args_t *args, const region_t *want) {
   hone_kernel_args_t again = *args;
   region_t out = region_create(want->bytes);
-  int64_t units = bench_units(&bench->specs.items[kernel], args->M);
   again.ptr[3] = out.data;
-  call_t call = {bench->isa[isa].kernels[kernel], &again};
   for (int i = 0; i < 2; i++) {
-    hone_pool_run(pool, THREADS, units, call_kernel, &call);
+    bench_run_threads(bench, isa, kernel, &again, pool);
     if (memcmp(out.data, want->data, want->bytes) != 0)
       fail_msg("%s: threads change the result", bench_name(bench, isa, kernel));
   }
