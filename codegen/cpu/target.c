@@ -279,9 +279,15 @@ static bool link_artefact(hone_compile_t *compile, hone_status_t *status) {
          hone_header_write(compile->options.output, compile->arena, status);
 }
 
+#define ISA(name, ...) " " #name
+static const char summary[] = "x86-64; levels, all in one artefact or those that are named:"
+#include "codegen/cpu/isa.def"
+    ;
+#undef ISA
+
 const hone_target_t hone_target_cpu = {
     .name = "cpu",
-    .summary = "x86-64 with AVX2, AVX-512 or AMX (all in one artefact)",
+    .summary = summary,
     .check_levels = check_levels,
     .select_dataflow = select_dataflow,
     .build_kernels = build_kernels,
