@@ -1,40 +1,12 @@
 // Outputs: they appear whole or not at all, whatever ends them.
+#include "tests/unit/base/output_fixture.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/file.h"
-#include "tests/unit/unit.h"
-
-typedef struct fixture {
-  hone_arena_t *arena;
-  char *folder, *path;
-  hone_status_t status;
-} fixture_t;
-
-static int setup(void **state) {
-  fixture_t *f = calloc(1, sizeof *f);
-  *state = f;
-  f->arena = hone_arena_create();
-  if (!hone_scratch_create(f->arena, &f->folder, &f->status)) return -1;
-  f->path = hone_path_join(f->arena, f->folder, "out");
-  return 0;
-}
-
-static int teardown(void **state) {
-  fixture_t *f = *state;
-  hone_scratch_remove(f->folder);
-  hone_arena_destroy(f->arena);
-  free(f);
-  return 0;
-}
 
 static size_t count_files(fixture_t *f) {
   DIR *folder = opendir(f->folder);
@@ -181,16 +153,11 @@ static void test_temporary_file_gone(void **state) {
 static void test_full_disk(void **state) {
   fixture_t *f = *state;
   put(f, "old");
-  struct rlimit before, limit;
-  getrlimit(RLIMIT_FSIZE, &before);
-  limit = (struct rlimit){1 << 16, before.rlim_max};
-  signal(SIGXFSZ, SIG_IGN);
-  setrlimit(RLIMIT_FSIZE, &limit);
+  limit_room(f, 1 << 16);
   hone_output_t *output = create(f);
   static char data[1 << 17];
   bool wrote = hone_output_write(output, data, sizeof data, &f->status);
-  setrlimit(RLIMIT_FSIZE, &before);
-  signal(SIGXFSZ, SIG_DFL);
+  restore_room(f);
   assert_fails(wrote, &f->status, HONE_EXHAUSTED, f->path);
   assert_fails(hone_output_write_at(output, UINT64_MAX, "x", 1, &f->status), &f->status,
                HONE_EXHAUSTED, f->path);

@@ -1,18 +1,13 @@
 // Instruction set levels: each needs what those below it need, unknown names are missing, and Linux
 // refusing tiles is a level that is not there.
-#include <setjmp.h>
+#include "runtime/cpu.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-// cmocka.h needs the headers above first.
-#include <cmocka.h>
 
-#include "runtime/cpu.h"
+#include "tests/unit/unit.h"
 
 static const char *const levels[] = {"avx2", "avx512", "amx"};
 
